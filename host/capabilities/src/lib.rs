@@ -1,0 +1,1 @@
+//! What a plugin may reach: containers, secrets, artifacts, http, log.

@@ -1,0 +1,1 @@
+//! Pipeline YAML to Plan: pure, no I/O, no clock.

@@ -1,0 +1,1 @@
+//! Find, fetch, verify, lock and compile plugins: the registry's client.

@@ -1,0 +1,1 @@
+//! The only crate that names wasmtime: load, limit, call, explain traps.

@@ -1,0 +1,1 @@
+//! HTTP API, server-sent events, the web UI's files, triggers.

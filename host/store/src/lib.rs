@@ -1,0 +1,1 @@
+//! The only crate that names sqlx: event log, projections, logs.

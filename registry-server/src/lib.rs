@@ -1,0 +1,1 @@
+//! The registry: OCI distribution, sparse index, publish gate.

@@ -1,2 +1,60 @@
 //! The `windlass` command.
-fn main() {}
+//!
+//! **Purpose.** Arguments in, text and an exit code out. What is done is done by the crates below; this one only chooses,
+//! asks and prints.
+//!
+//! **Invariants.** Standard output holds what was asked for, standard error what happens meanwhile. `--json` prints one JSON
+//! document, or one a line where it is a stream. Colour and progress appear on a terminal only. The exit code says how it
+//! ended: see [`exit::Exit`].
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this crate is the one whose purpose is to print")]
+
+mod app;
+mod args;
+mod commands;
+mod exit;
+mod lines;
+mod report;
+mod style;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { exit::Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    // The compiler's child must stay small: no threads, no logging, nothing but the compiler.
+    if let args::Command::Compile { arguments } = &cli.command {
+        let code = windlass_runtime::compile_child_main(arguments);
+        return ExitCode::from(u8::try_from(code).unwrap_or(1));
+    }
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
+    style::choose(cli.global.color);
+    start_logging(cli.global.verbose);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::fail(&anyhow::Error::new(error).context("cannot start")),
+    };
+    match runtime.block_on(commands::dispatch(cli)) {
+        Ok(exit) => exit.into(),
+        Err(error) => exit::fail(&error),
+    }
+}
+
+fn start_logging(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let default = match verbose {
+        0 => "warn",
+        1 => "warn,windlass=info",
+        _ => "info,windlass=debug",
+    };
+    let filter = EnvFilter::try_from_env("WINDLASS_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}

@@ -272,6 +272,7 @@ pub trait Artifacts: Send + Sync {
     /// Begins an artifact.
     async fn create(&self, key: String) -> Result<Box<dyn ArtifactWriter>, ArtifactError>;
     /// Keeps a file or folder of the workspace.
+    #[allow(clippy::wrong_self_convention, reason = "named as in wit/capabilities.wit")]
     async fn from_workspace(&self, path: String, key: String) -> Result<Arc<dyn Artifact>, ArtifactError>;
     /// Puts an artifact into the workspace.
     async fn to_workspace(&self, artifact: Arc<dyn Artifact>, path: String) -> Result<(), ArtifactError>;

@@ -1,1 +1,25 @@
-//! Carries out the engine's commands.
+//! Carries out the engine's commands: the embedded driver.
+//!
+//! **Purpose.** The reducer in `engine` says what is to be done, this crate does it with tokio: calls plugins through
+//! `runtime` with what `capabilities` gives them, keeps the facts in `store`, and takes a run up again after a crash.
+//!
+//! **Invariants.**
+//! - Commit, then act, then notify. The intent to start an attempt is in the same commit as the fact that led to it, so a
+//!   step in a sequence costs one commit.
+//! - A run is carried out by one process: a [`Claim`] holds a lock that the kernel releases when the process dies.
+//! - An attempt that was in flight is executed again as the same attempt; what it had begun outside is adopted, never repeated.
+//! - After a run has ended, or was left waiting for a person, no task and no thread of it is left.
+//! - Nothing polls. A run waits for messages of its attempts, for timers, and for the token that stops it.
+//!
+//! **Not here.** Deciding what comes next (`engine`), and printing (`cli`).
+
+mod attempt;
+mod clock;
+mod error;
+mod host;
+mod run;
+pub mod snapshot;
+
+pub use error::DriverError;
+pub use host::{Claim, Grants, Host, HostSettings, NewRun};
+pub use run::{Ending, Notice, Stop, carry_out};

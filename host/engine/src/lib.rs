@@ -1,1 +1,43 @@
-//! A run as a state machine: (state, event) to (state, commands); pure.
+//! A run as a state machine: `(state, event) → (state, commands)`. Pure.
+//!
+//! **Purpose.** [`Run`] is everything that is known about a run, derived from its [`Event`]s alone. [`Run::apply`] takes
+//! the next event and says what is to be done because of it; a driver does it and records the answer. The embedded
+//! driver and a Temporal workflow hold the same reducer.
+//!
+//! **Invariants.**
+//! - No I/O, no clock, no randomness: the same events give the same run, on every machine.
+//! - An event that does not fit is an [`EngineError`], leaves the run as it was, and never panics.
+//! - After any prefix of a history, [`Run::outstanding`] is what was commanded and not yet answered. Resuming after a
+//!   crash is: replay, carry out what is outstanding, and execute [`Run::in_flight`] again.
+//! - A step costs the same in a plan of 10,000 as in one of 10: nothing is looked up by walking over all steps.
+//!
+//! **Semantics.**
+//! - A step begins when every step that it `needs` is settled and its condition holds. Without a condition that means
+//!   `success()`; `manifest` puts `success()` in front of a condition that asks no status function.
+//! - A condition is asked once, when the step's needs are settled; what a step waits for, it names in `needs`. `success()`: no
+//!   step of the run has failed but those with `on_failure: continue`, so after a failure nothing new begins by itself.
+//!   `failure()`: a step that this one needs, directly or not, has failed so. `cancelled()`: the run is to stop; then
+//!   neither of the others holds. `always()`: in any case.
+//! - A step that is skipped counts as settled and is no failure. So a step after one whose `if` was false runs, and a step after
+//!   one that was skipped because the run failed is skipped for that reason itself.
+//! - `retry` repeats an attempt that ended in an infrastructure error ([`ReasonKind::is_infrastructure`]); `on` widens
+//!   that. A step that had begun when another one failed runs to its end, retries included. Nothing is retried in a run that is to stop.
+//! - A cancel stops what runs, and then runs what asks for `always()` or `cancelled()`; a second cancel stops that too.
+//! - The run's outcome is the gravest: `cancelled` if it was asked to stop; else, among the steps that failed and were not allowed to,
+//!   `rejected`, `failed`, `timed-out`, `lost`, `error` in this order; else `succeeded`. What would fail again comes before
+//!   what another try might mend, and the order of time plays no part.
+//!
+//! **Not here.** Carrying anything out; the language of conditions and templates (`manifest`). Transitions between states
+//! are to come: a run has one current state, and step names, `needs` and indexes belong to it.
+
+mod command;
+mod error;
+mod event;
+mod run;
+mod view;
+
+pub use command::Command;
+pub use error::EngineError;
+pub use event::{Decision, EVENT_VERSION, Event, EventKind, Outcome, Reason, ReasonKind};
+pub use run::{Container, Run};
+pub use view::{AttemptView, InFlight, RunStatus, Skip, StepState, StepView};

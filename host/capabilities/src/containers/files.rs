@@ -1,0 +1,209 @@
+//! Files of containers and of the workspace, as streams of tar archives.
+
+use super::{
+    StepWork, engine,
+    spec::{self, WORKSPACE},
+};
+use crate::artifacts::{Draft, Stored, TAR, WorkspaceFiles, keep, lay_out, pipe_in, pipe_out};
+use async_trait::async_trait;
+use bollard::{
+    errors::Error,
+    models::{ContainerCreateBody, HostConfig},
+    query_parameters::{CreateContainerOptions, DownloadFromContainerOptions, UploadToContainerOptions},
+};
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use std::{io, path::PathBuf};
+use tar::{Builder, EntryType, Header};
+use windlass_contract::capability::{Artifact, ContainerError};
+
+type Result<T> = std::result::Result<T, ContainerError>;
+
+impl StepWork {
+    /// Keeps the file or folder at `path` of a container.
+    pub(super) async fn take_out(&self, container: &str, path: &str, draft: Draft) -> Result<Stored> {
+        spec::check_path("path", path)?;
+        let patient = self.engine.connect().await?.patient.clone();
+        let (to, archive) = pipe_in();
+        let kept = tokio::task::spawn_blocking(move || keep(archive, draft));
+        let options = DownloadFromContainerOptions { path: path.to_owned() };
+        let mut chunks = std::pin::pin!(patient.download_from_container(container, Some(options)));
+        let mut broken = None;
+        loop {
+            let chunk = tokio::select! {
+                chunk = chunks.next() => chunk,
+                () = self.cancelled.cancelled() => return Err(ContainerError::Cancelled),
+            };
+            let last = chunk.is_none();
+            let sent = match chunk {
+                Some(Ok(chunk)) if chunk.is_empty() => Ok(()),
+                Some(Ok(chunk)) => to.send(Ok(chunk)).await,
+                Some(Err(error)) => {
+                    broken = Some(error);
+                    break;
+                }
+                // An empty chunk is the sign that nothing is missing.
+                None => to.send(Ok(Bytes::new())).await,
+            };
+            if last || sent.is_err() {
+                break;
+            }
+        }
+        drop(to);
+        let kept =
+            kept.await.unwrap_or_else(|_| Err(ContainerError::Other("keeping the file was interrupted".to_owned())));
+        match broken {
+            None => kept.map_err(|error| at(path, error)),
+            Some(error) => Err(self.archive_failed("read", path, &error)),
+        }
+    }
+
+    /// Puts an artifact at `path` of a container, in which the workspace is at `workspace`.
+    pub(super) async fn put_in(
+        &self,
+        container: &str,
+        workspace: &str,
+        artifact: &dyn Artifact,
+        path: &str,
+    ) -> Result<()> {
+        spec::check_path("path", path)?;
+        // The engine writes into a volume even where the root file system is read-only, if it is told the volume's path.
+        let inside = path.strip_prefix(workspace).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let (base, rest) = inside.map_or(("/", path), |rest| (workspace, rest));
+        let rest = PathBuf::from(rest.trim_matches('/'));
+        let (digest, size, media_type) = (artifact.digest(), artifact.size(), artifact.media_type().to_owned());
+        if rest.as_os_str().is_empty() && media_type != TAR {
+            return Err(ContainerError::Invalid(format!("{path} is a folder; name the file that is to be there")));
+        }
+        let patient = self.engine.connect().await?.patient.clone();
+        let (out, broken, chunks) = pipe_out();
+        let store = self.shelf.store.clone();
+        let laid = tokio::task::spawn_blocking(move || {
+            let blob = store.read(digest, size).map_err(|error| ContainerError::Other(error.to_string()));
+            let laid = blob.and_then(|blob| lay_out(blob, size, &media_type, &rest, out));
+            if laid.is_err() {
+                // Breaks the upload off, so that a part is not taken for the whole.
+                let _ = broken.blocking_send(Err(io::ErrorKind::InvalidData.into()));
+            }
+            laid
+        });
+        let body = stream::unfold(chunks, |mut chunks| async { chunks.recv().await.map(|chunk| (chunk, chunks)) });
+        let options = UploadToContainerOptions { path: base.to_owned(), ..UploadToContainerOptions::default() };
+        let uploaded = tokio::select! {
+            uploaded = patient.upload_to_container(container, Some(options), bollard::body_try_stream(body)) => uploaded,
+            () = self.cancelled.cancelled() => return Err(ContainerError::Cancelled),
+        };
+        let laid = laid.await.unwrap_or_else(|_| Err(ContainerError::Other("copying was interrupted".to_owned())));
+        match (uploaded, laid) {
+            (Ok(()), laid) => laid.map_err(|error| at(path, error)),
+            // The engine's answer is the reason when it closed the connection on us; our own is, when we broke off.
+            (Err(error @ Error::DockerResponseServerError { .. }), _) => {
+                Err(self.archive_failed("write", path, &error))
+            }
+            (Err(_), Err(error)) => Err(at(path, error)),
+            (Err(error), Ok(())) => Err(self.archive_failed("write", path, &error)),
+        }
+    }
+
+    /// Lets every user write to the top of the workspace. A volume belongs to root otherwise. It is done through the
+    /// container that holds it, since the engine writes to no root file system that is read-only.
+    pub(super) async fn open_workspace(&self) -> Result<()> {
+        let holder = self.workspace_holder().await?;
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Directory);
+        header.set_mode(0o1777);
+        header.set_size(0);
+        let mut archive = Builder::new(Vec::new());
+        let name = WORKSPACE.trim_start_matches('/');
+        let archive = archive.append_data(&mut header, name, io::empty()).and_then(|()| archive.into_inner());
+        let archive = archive.map_err(|error| ContainerError::Other(error.to_string()))?;
+        let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
+        let docker = &self.engine.connect().await?.docker;
+        docker
+            .upload_to_container(holder, Some(options), bollard::body_full(archive.into()))
+            .await
+            .map_err(|error| ContainerError::VolumeMountFailed(engine::words(&error)))
+    }
+
+    fn archive_failed(&self, verb: &str, path: &str, error: &Error) -> ContainerError {
+        match error {
+            Error::DockerResponseServerError { status_code: 404, message }
+                if message.contains("No such container:path") || message.contains("Could not find the file") =>
+            {
+                ContainerError::NotFound(format!("there is no {path}"))
+            }
+            Error::DockerResponseServerError { status_code: 404, message } => {
+                ContainerError::Lost(format!("the container is gone: {}", message.trim()))
+            }
+            error => match self.engine.failed(&format!("{verb} {path}"), error).into() {
+                ContainerError::Other(words) if words.contains("no space left") => {
+                    ContainerError::ResourceExhausted(words)
+                }
+                error => error,
+            },
+        }
+    }
+
+    /// A container that is never started: it holds the workspace for the archive calls.
+    async fn workspace_holder(&self) -> Result<&String> {
+        self.holder.get_or_try_init(|| self.make_holder()).await
+    }
+
+    async fn make_holder(&self) -> Result<String> {
+        let name = format!("{}-files", self.name_prefix());
+        let docker = &self.engine.connect().await?.docker;
+        let body = ContainerCreateBody {
+            image: Some(engine::VOID_IMAGE.to_owned()),
+            cmd: Some(vec!["never-started".to_owned()]),
+            labels: Some(spec::labels(&self.call, &self.engine.owner)),
+            host_config: Some(HostConfig {
+                network_mode: Some("none".to_owned()),
+                mounts: Some(vec![spec::workspace_mount(&self.call.run, &self.engine.owner, WORKSPACE, false)]),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        self.remember(&name);
+        let options = CreateContainerOptions { name: Some(name.clone()), ..CreateContainerOptions::default() };
+        let mut created = docker.create_container(Some(options.clone()), body.clone()).await.map(drop);
+        if matches!(created, Err(Error::DockerResponseServerError { status_code: 404, .. })) {
+            self.engine.import_void().await?;
+            created = docker.create_container(Some(options), body).await.map(drop);
+        }
+        match created {
+            // 409: an earlier execution of this attempt made it.
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(name),
+            Err(error) => Err(self.engine.failed("reach the workspace", &error).into()),
+        }
+    }
+}
+
+#[async_trait]
+impl WorkspaceFiles for StepWork {
+    async fn keep(&self, path: &str, draft: Draft) -> Result<Stored> {
+        below_workspace(path)?;
+        let holder = self.workspace_holder().await?;
+        self.take_out(holder, path, draft).await
+    }
+
+    async fn put(&self, artifact: &dyn Artifact, path: &str) -> Result<()> {
+        below_workspace(path)?;
+        let holder = self.workspace_holder().await?;
+        self.put_in(holder, WORKSPACE, artifact, path).await
+    }
+}
+
+fn below_workspace(path: &str) -> Result<()> {
+    spec::check_path("path", path)?;
+    match path.strip_prefix(WORKSPACE) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(()),
+        _ => Err(ContainerError::Invalid(format!("{path} is not below {WORKSPACE}"))),
+    }
+}
+
+fn at(path: &str, error: ContainerError) -> ContainerError {
+    match error {
+        ContainerError::Invalid(words) => ContainerError::Invalid(format!("{path}: {words}")),
+        error => error,
+    }
+}

@@ -1,0 +1,62 @@
+//! What a run's workspace begins with.
+
+use super::{
+    Engine, EngineError, LABEL_OWNER, LABEL_RUN,
+    engine::VOID_IMAGE,
+    spec::{WORKSPACE, workspace_mount},
+};
+use bollard::{
+    errors::Error,
+    models::{ContainerCreateBody, HostConfig},
+    query_parameters::{CreateContainerOptions, UploadToContainerOptions},
+};
+use std::{collections::HashMap, path::Path};
+use tokio_util::io::ReaderStream;
+use windlass_contract::RunId;
+
+/// How much of the archive is sent at once: large enough that the file is not read in small pieces.
+const CHUNK: usize = 256 * 1024;
+
+impl Engine {
+    /// Lays the tar file `archive` out in the run's workspace, through a container that is never started. Doing it again lays the
+    /// same files over themselves.
+    pub(crate) async fn fill_workspace(&self, run: &RunId, archive: &Path) -> Result<(), EngineError> {
+        let refused = |why: String| EngineError::Refused { what: "fill the workspace".to_owned(), why };
+        let file = tokio::fs::File::open(archive).await.map_err(|error| refused(error.to_string()))?;
+        let connection = self.connect().await?;
+        let name = format!("windlass-{run}-fill");
+        let labels =
+            HashMap::from([(LABEL_RUN.to_owned(), run.to_string()), (LABEL_OWNER.to_owned(), self.owner.clone())]);
+        let body = ContainerCreateBody {
+            image: Some(VOID_IMAGE.to_owned()),
+            cmd: Some(vec!["never-started".to_owned()]),
+            labels: Some(labels),
+            host_config: Some(HostConfig {
+                network_mode: Some("none".to_owned()),
+                mounts: Some(vec![workspace_mount(run, &self.owner, WORKSPACE, false)]),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let create = || {
+            let options = CreateContainerOptions { name: Some(name.clone()), ..CreateContainerOptions::default() };
+            connection.docker.create_container(Some(options), body.clone())
+        };
+        let mut created = create().await;
+        if matches!(created, Err(Error::DockerResponseServerError { status_code: 404, .. })) {
+            self.import_void().await?;
+            created = create().await;
+        }
+        match created {
+            // 409: a host that died in the middle of this made it.
+            Ok(_) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => {}
+            Err(error) => return Err(self.failed("fill the workspace", &error)),
+        }
+        let options = UploadToContainerOptions { path: WORKSPACE.to_owned(), ..UploadToContainerOptions::default() };
+        let body = bollard::body_try_stream(ReaderStream::with_capacity(file, CHUNK));
+        let uploaded = connection.patient.upload_to_container(&name, Some(options), body).await;
+        let uploaded = uploaded.map_err(|error| self.failed("fill the workspace", &error));
+        self.remove_container(&name).await?;
+        uploaded
+    }
+}

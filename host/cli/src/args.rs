@@ -1,0 +1,337 @@
+//! The command line: every command, flag and default, and nothing else.
+//!
+//! Help, completions and the reference in the documentation are generated from these types.
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::path::PathBuf;
+
+/// Pipelines whose whole vocabulary is installed, not built in.
+#[derive(Debug, Parser)]
+#[command(name = "windlass", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Where runs, plugins, secrets and artifacts are kept [default: ~/.windlass]
+    #[arg(long, global = true, env = "WINDLASS_HOME", value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Global options")]
+    pub(crate) home: Option<PathBuf>,
+    /// The folder that holds windlass.lock and windlass.grants.yaml [default: the pipeline file's folder, else this one]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Global options")]
+    pub(crate) project: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    pub(crate) color: ColorWhen,
+    /// More of what happens inside, on standard error; twice for all of it
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a pipeline
+    Run(RunArgs),
+    /// Go on with a run that the host did not finish, or decide what a step's fate was
+    Resume(ResumeArgs),
+    /// Check a pipeline and print every problem at once
+    Lint(LintArgs),
+    /// Show what a pipeline would run, and with what permissions; touches nothing
+    Plan(PlanArgs),
+    /// Print a JSON Schema for editors, with every installed step type in it
+    Schema,
+    /// List runs, newest first, or show one
+    Runs(RunsArgs),
+    /// Print a run's log
+    Logs(LogsArgs),
+    /// Find, install, look at and publish plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Keep secrets for pipelines to use by reference
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// Look at and fetch what runs have kept
+    #[command(subcommand)]
+    Artifact(ArtifactCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Compile one component in this process and leave (the host's own child process)
+    #[command(name = "__compile", hide = true, disable_help_flag = true)]
+    Compile {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The pipeline file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// A value for one of the pipeline's inputs; may be given again
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = parse_pair)]
+    pub(crate) inputs: Vec<(String, String)>,
+    /// The folder that is copied into the run's workspace (what .gitignore names is left out) [default: the file's folder]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_workspace")]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Begin with an empty workspace
+    #[arg(long)]
+    pub(crate) no_workspace: bool,
+    /// Refuse to run if windlass.lock would have to change
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Print events and log lines as JSON, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no log lines, only steps and the summary
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run [default: the only one that is unfinished]
+    pub(crate) run: Option<String>,
+    /// What became of a step that nobody could tell about after a crash; may be given again
+    #[arg(long = "decide", value_name = "STEP=rerun|succeeded|failed", value_parser = parse_pair)]
+    pub(crate) decisions: Vec<(String, String)>,
+    /// Print events and log lines as JSON, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no log lines, only steps and the summary
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// The pipeline files
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to print what is found
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: LintFormat,
+}
+
+/// How diagnostics are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintFormat {
+    /// With the line and a caret
+    Human,
+    /// One JSON document
+    Json,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Workflow commands that a hosted CI shows beside the code
+    Github,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The pipeline file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// A value for one of the pipeline's inputs; may be given again
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = parse_pair)]
+    pub(crate) inputs: Vec<(String, String)>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// Show this run in full
+    pub(crate) run: Option<String>,
+    /// How many to list
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT")]
+    pub(crate) limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The run; `last` is the newest
+    pub(crate) run: String,
+    /// Only this step
+    pub(crate) step: Option<String>,
+    /// Only this attempt [default: the last]
+    #[arg(long, requires = "step", value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+    /// Go on printing until the run ends
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Print exactly the bytes that the containers printed, and nothing else
+    #[arg(long, requires = "step", conflicts_with = "json")]
+    pub(crate) raw: bool,
+    /// Print JSON, one entry a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Search the registry
+    Search {
+        /// Words to look for; nothing lists all
+        #[arg(default_value = "")]
+        query: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch, verify, ask for permissions, lock and compile
+    Install(InstallArgs),
+    /// What is installed in this project
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What the registry and this project know of a plugin
+    Info {
+        /// The plugin, such as windlass:shell
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a plugin out of the lock file and the grants
+    Remove {
+        /// The plugin
+        name: String,
+    },
+    /// Check the installed components against the lock file, by digest and signature
+    Verify {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What a component exports, what it imports (its permissions), its size and how long it compiles
+    Inspect {
+        /// A component file
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign a plugin and give it to the registry
+    Publish {
+        /// The folder that holds plugin.yaml
+        #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// Check everything and send nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// The registry's token
+        #[arg(long, env = "WINDLASS_REGISTRY_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+        token: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Plugins, such as windlass:shell or windlass:shell@^0.1 [default: what the pipeline or lock file asks for]
+    pub(crate) plugins: Vec<String>,
+    /// Install what this pipeline asks for
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// Grant what the plugins ask for, without asking
+    #[arg(long)]
+    pub(crate) grant: bool,
+    /// Refuse to change windlass.lock
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Accept plugins without a signature (for local work)
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Keep a secret; its value is read from standard input
+    Set {
+        /// engine/path; a pipeline refers to it as secret:engine/path
+        name: String,
+        /// A host that the value may be sent to over HTTP; may be given again. None: containers and signatures only
+        #[arg(long = "host", value_name = "HOST")]
+        hosts: Vec<String>,
+    },
+    /// List names and what they are bound to, never values
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget a secret
+    Remove {
+        /// engine/path
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArtifactCommand {
+    /// List a run's artifacts
+    List {
+        /// The run; `last` is the newest
+        run: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write an artifact to a file or to standard output
+    Get {
+        /// The run; `last` is the newest
+        run: String,
+        /// The artifact's key
+        key: String,
+        /// The file to write [default: standard output]
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: Option<PathBuf>,
+    },
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not NAME=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,80 @@
+//! The commands, a module each.
+
+mod artifact;
+mod lint;
+mod logs;
+mod plan;
+mod plugin;
+mod run;
+mod runs;
+mod secret;
+
+use crate::{
+    app::{App, catalogue},
+    args::{Cli, Command},
+    exit::{Exit, UsageError},
+};
+use clap::CommandFactory as _;
+use std::path::Path;
+use windlass_manifest::{Loaded, Source};
+
+/// Carries the command out.
+pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Run(args) => run::run(&App::new(global, Some(&args.file))?, args).await,
+        Command::Resume(args) => run::resume(global, args).await,
+        Command::Lint(args) => lint::lint(global, &args).await,
+        Command::Plan(args) => plan::plan(&App::new(global, Some(&args.file))?, &args).await,
+        Command::Schema => {
+            let schema = windlass_manifest::editor_schema(&catalogue(&App::new(global, None)?.installed()?));
+            print_json(&schema)
+        }
+        Command::Runs(args) => runs::runs(&App::new(global, None)?, args).await,
+        Command::Logs(args) => logs::logs(&App::new(global, None)?, args).await,
+        Command::Plugin(command) => plugin::plugin(global, command).await,
+        Command::Secret(command) => secret::secret(&App::new(global, None)?, command).await,
+        Command::Artifact(command) => artifact::artifact(&App::new(global, None)?, command).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut std::io::stdout());
+            Ok(Exit::Success)
+        }
+        // main takes this one before anything is started.
+        Command::Compile { .. } => Ok(Exit::Usage),
+    }
+}
+
+/// Reads a pipeline file as the loader wants it.
+fn read_source(file: &Path) -> anyhow::Result<Source> {
+    let name = file.display().to_string();
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(Source { name, text }),
+        Err(error) => Err(UsageError(format!("cannot read the pipeline {name}: {error}")).into()),
+    }
+}
+
+/// Loads a pipeline against what the project has installed, and adds what the plugins say about their configurations.
+async fn load(app: &App, source: &Source) -> anyhow::Result<Loaded> {
+    let installed = app.installed()?;
+    let mut loaded = windlass_manifest::load(source, &catalogue(&installed));
+    if let Some(plan) = &loaded.plan {
+        lint::ask_plugins(app, plan, source, &mut loaded.diagnostics).await?;
+    }
+    if loaded.diagnostics.iter().any(|found| found.severity == windlass_manifest::Severity::Error) {
+        loaded.plan = None;
+    }
+    Ok(loaded)
+}
+
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<Exit> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(Exit::Success)
+}
+
+/// A moment for people, in local time.
+fn moment(at_ms: u64) -> String {
+    let at = i64::try_from(at_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.map_or_else(String::new, |at| {
+        at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    })
+}

@@ -1,0 +1,96 @@
+//! Exit codes, and how an error is printed.
+
+use crate::style;
+use std::process::ExitCode;
+use windlass_contract::CodedError;
+use windlass_engine::Outcome;
+
+/// How the command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// All is well.
+    Success = 0,
+    /// The run failed.
+    Failed = 1,
+    /// The command line or the pipeline is wrong; nothing was executed.
+    Usage = 2,
+    /// The run was cancelled.
+    Cancelled = 3,
+    /// The run timed out.
+    TimedOut = 4,
+    /// The run waits for a person, or a person said no.
+    Gate = 5,
+    /// The run could not be carried out: infrastructure or configuration.
+    Infrastructure = 6,
+    /// Interrupted with Ctrl-C.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// How a run that ended so is reported.
+    pub(crate) fn of(outcome: Outcome) -> Exit {
+        match outcome {
+            Outcome::Succeeded | Outcome::Skipped => Exit::Success,
+            Outcome::Failed => Exit::Failed,
+            Outcome::Cancelled => Exit::Cancelled,
+            Outcome::TimedOut => Exit::TimedOut,
+            Outcome::Rejected => Exit::Gate,
+            Outcome::Error | Outcome::Lost => Exit::Infrastructure,
+        }
+    }
+}
+
+/// An error that is the user's to mend: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// An error of ours, with its code and help, as it crosses into `anyhow`.
+pub(crate) fn coded<E: CodedError + Send + Sync + 'static>(error: E) -> anyhow::Error {
+    let (code, help) = (error.code().to_string(), error.help());
+    anyhow::Error::new(error).context(Coded { code, help })
+}
+
+#[derive(Debug)]
+struct Coded {
+    code: String,
+    help: Option<String>,
+}
+
+impl std::fmt::Display for Coded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.code)
+    }
+}
+
+/// Prints an error and gives the exit code for it.
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    if let Some(UsageError(words)) = error.downcast_ref() {
+        anstream::eprintln!("{}error{}: {words}", style::ERROR.render(), style::ERROR.render_reset());
+        return Exit::Usage.into();
+    }
+    let coded = error.downcast_ref::<Coded>();
+    let code = coded.map(|coded| format!("[{}]", coded.code)).unwrap_or_default();
+    anstream::eprint!("{}error{code}{}: ", style::ERROR.render(), style::ERROR.render_reset());
+    let chain = error.chain().skip(usize::from(coded.is_some()));
+    let mut words: Vec<String> = Vec::new();
+    for cause in chain {
+        let cause = cause.to_string();
+        // Many errors repeat their cause in their own words.
+        if !words.last().is_some_and(|last| last.contains(&cause)) {
+            words.push(cause);
+        }
+    }
+    anstream::eprintln!("{}", words.join(": "));
+    if let Some(help) = coded.and_then(|coded| coded.help.as_ref()) {
+        anstream::eprintln!("  {}help{}: {help}", style::HELP.render(), style::HELP.render_reset());
+    }
+    Exit::Infrastructure.into()
+}

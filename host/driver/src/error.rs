@@ -1,0 +1,97 @@
+//! What keeps a run from being carried out at all. A step that fails is not one of these: that is an outcome.
+
+use std::{io, path::PathBuf};
+use windlass_contract::{Code, CodedError, PluginRef, RunId, StepName};
+
+/// Why a run could not be created, taken up, or carried on.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// It has ended already.
+    #[error("run {run} has ended already: {outcome}")]
+    Finished {
+        /// The run.
+        run: RunId,
+        /// How.
+        outcome: windlass_engine::Outcome,
+    },
+    /// A decision about a step that does not wait for one.
+    #[error("step {step} of run {run} does not wait for a decision")]
+    NothingToDecide {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepName,
+    },
+    /// A plugin of the plan is not installed, or not granted anything, here and now.
+    #[error("{0} is not installed in this project any more")]
+    NotInstalled(PluginRef),
+    /// A file or folder of the home.
+    #[error("cannot use {path:?}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder that should fill the workspace.
+    #[error(transparent)]
+    Snapshot(#[from] crate::snapshot::SnapshotError),
+    /// The event log.
+    #[error(transparent)]
+    Store(#[from] windlass_store::StoreError),
+    /// A history that does not fit: a defect of ours, or a damaged log.
+    #[error("the history of run {run} does not fit at event {at}: {source}")]
+    History {
+        /// The run.
+        run: RunId,
+        /// Which event, from 0.
+        at: usize,
+        /// What does not fit.
+        source: windlass_engine::EngineError,
+    },
+    /// The sandbox.
+    #[error(transparent)]
+    Runtime(#[from] windlass_runtime::RuntimeError),
+    /// The container engine.
+    #[error(transparent)]
+    Engine(#[from] windlass_capabilities::EngineError),
+    /// What steps may reach.
+    #[error(transparent)]
+    Capabilities(#[from] windlass_capabilities::ToolboxError),
+}
+
+impl CodedError for DriverError {
+    fn code(&self) -> Code {
+        match self {
+            DriverError::Finished { .. } => Code(1101),
+            DriverError::NothingToDecide { .. } => Code(1102),
+            DriverError::NotInstalled(_) => Code(1103),
+            DriverError::Io { .. } => Code(1104),
+            DriverError::Snapshot(_) => Code(1105),
+            DriverError::Store(error) => error.code(),
+            DriverError::History { source, .. } => source.code(),
+            DriverError::Runtime(error) => error.code(),
+            DriverError::Engine(error) => error.code(),
+            DriverError::Capabilities(error) => error.code(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            DriverError::Finished { run, .. } => Some(format!("look at it with `windlass runs {run}`")),
+            DriverError::NothingToDecide { run, .. } => Some(format!("`windlass runs {run}` shows what waits")),
+            DriverError::NotInstalled(plugin) => {
+                Some(format!("install it again: `windlass plugin install {}@={}`", plugin.name, plugin.version))
+            }
+            DriverError::Io { .. } => {
+                Some("check that it exists, that it is yours, and that the disk has room".to_owned())
+            }
+            DriverError::Snapshot(_) => None,
+            DriverError::Store(error) => error.help(),
+            DriverError::History { source, .. } => source.help(),
+            DriverError::Runtime(error) => error.help(),
+            DriverError::Engine(error) => error.help(),
+            DriverError::Capabilities(error) => error.help(),
+        }
+    }
+}

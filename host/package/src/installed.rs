@@ -1,0 +1,226 @@
+//! What a project has installed: read from the lock, the grants and the store. No requests, no hashing.
+
+use crate::{
+    Home, PackageError,
+    client::Registry,
+    grants::Grants,
+    install::Verification,
+    lock::{Lock, Locked},
+    release::Release,
+};
+use semver::VersionReq;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+use windlass_contract::{Descriptor, Digest, Permissions, PluginName, PluginRef};
+
+/// A plugin that is ready to be called.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// Which.
+    pub plugin: PluginRef,
+    /// What it says of itself.
+    pub descriptor: Descriptor,
+    /// What it asks for.
+    pub asked: Permissions,
+    /// What the grants file gives.
+    pub granted: Permissions,
+    /// What both allow.
+    pub effective: Permissions,
+    /// Whether it was signed when it was installed.
+    pub verification: Verification,
+    /// Its bytes.
+    pub wasm_path: PathBuf,
+}
+
+fn ready(home: &Home, grants: &Grants, locked: &Locked) -> Result<Installed, PackageError> {
+    let store = home.store();
+    let entry = store
+        .get(&locked.digest)?
+        .ok_or_else(|| PackageError::NotFetched { name: locked.name.clone(), version: locked.version.clone() })?;
+    let granted = grants.of(&locked.name);
+    Ok(Installed {
+        plugin: locked.plugin(),
+        descriptor: entry.descriptor,
+        effective: locked.permissions.intersect(&granted),
+        asked: locked.permissions.clone(),
+        granted,
+        verification: verification(locked),
+        wasm_path: store.wasm(&locked.digest),
+    })
+}
+
+fn verification(locked: &Locked) -> Verification {
+    match &locked.signature {
+        Some(signature) => Verification::Verified { key: signature.key, first_seen: false },
+        None => Verification::Unsigned,
+    }
+}
+
+/// Every plugin of a project.
+///
+/// # Errors
+/// When a file is not valid, or a locked component is not on this machine ([`PackageError::NotFetched`]).
+pub fn installed(home: &Home, project: &Path) -> Result<Vec<Installed>, PackageError> {
+    let (lock, grants) = (Lock::load(project)?, Grants::load(project)?);
+    lock.plugins.values().map(|locked| ready(home, &grants, locked)).collect()
+}
+
+/// The plugins that a pipeline requires, as the lock pins them.
+///
+/// # Errors
+/// [`PackageError::NotInstalled`] for the first that the lock does not satisfy; otherwise as [`installed`].
+pub fn locked(
+    home: &Home,
+    project: &Path,
+    requirements: &BTreeMap<PluginName, VersionReq>,
+) -> Result<Vec<Installed>, PackageError> {
+    let (lock, grants) = (Lock::load(project)?, Grants::load(project)?);
+    requirements.iter().map(|(name, requirement)| ready(home, &grants, lock.get(name, requirement)?)).collect()
+}
+
+/// The state of a locked component on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Its bytes have the locked digest, and the signature holds.
+    Sound,
+    /// It is not here.
+    Missing,
+    /// Other bytes are in its place.
+    Damaged {
+        /// Their digest.
+        found: Digest,
+    },
+    /// The lock's entry is not what was signed, or not by the publisher's key.
+    BadSignature {
+        /// In words.
+        why: String,
+    },
+}
+
+/// Hashes every locked component and checks every signature again.
+///
+/// # Errors
+/// When a file is not valid or cannot be read. A damaged component is an answer, not an error.
+pub fn verify(home: &Home, project: &Path) -> Result<Vec<(Locked, Health)>, PackageError> {
+    let lock = Lock::load(project)?;
+    lock.plugins
+        .into_values()
+        .map(|locked| {
+            let health = match home.store().verify(&locked.digest)? {
+                None => Health::Missing,
+                Some(found) if found != locked.digest => Health::Damaged { found },
+                Some(_) => signature_health(home, &locked)?,
+            };
+            Ok((locked, health))
+        })
+        .collect()
+}
+
+fn signature_health(home: &Home, locked: &Locked) -> Result<Health, PackageError> {
+    let known = home.publisher(locked.name.namespace())?;
+    let why = match (&locked.signature, known) {
+        (Some(signature), Some(key)) if signature.key != key => {
+            format!("it is signed by {}, and {} is known by {key}", signature.key, locked.name.namespace())
+        }
+        (Some(signature), _)
+            if !signature.holds(&locked.name, &locked.version, &locked.digest, &locked.permissions) =>
+        {
+            format!("what windlass.lock says is not what {} signed", signature.key)
+        }
+        (None, Some(key)) => format!("it is not signed, and {} is known by {key}", locked.name.namespace()),
+        _ => return Ok(Health::Sound),
+    };
+    Ok(Health::BadSignature { why })
+}
+
+/// One line of `plugin list`.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// What is locked.
+    pub locked: Locked,
+    /// The component is on this machine.
+    pub present: bool,
+    /// Its step types; empty when it is not present.
+    pub steps: Vec<String>,
+    /// What the grants file gives of what it asks.
+    pub effective: Permissions,
+}
+
+/// What a project has locked, whether it is on this machine or not.
+///
+/// # Errors
+/// When a file is not valid.
+pub fn list(home: &Home, project: &Path) -> Result<Vec<Listed>, PackageError> {
+    let (lock, grants) = (Lock::load(project)?, Grants::load(project)?);
+    lock.plugins
+        .into_values()
+        .map(|locked| {
+            let entry = home.store().get(&locked.digest)?;
+            Ok(Listed {
+                present: entry.is_some(),
+                steps: entry.into_iter().flat_map(|e| e.descriptor.steps).map(|step| step.name).collect(),
+                effective: locked.permissions.intersect(&grants.of(&locked.name)),
+                locked,
+            })
+        })
+        .collect()
+}
+
+/// Takes a plugin out of the lock and the grants; `false` when it was in neither. The component stays in the store, which
+/// other projects share.
+///
+/// # Errors
+/// When a file is not valid or cannot be written.
+pub fn remove(project: &Path, name: &PluginName) -> Result<bool, PackageError> {
+    let (mut lock, mut grants) = (Lock::load(project)?, Grants::load(project)?);
+    let removed = lock.plugins.remove(name).is_some() | grants.plugins.remove(name).is_some();
+    if removed {
+        // The lock first: a crash between the two leaves a grant for nothing, never a plugin without its grant's reason.
+        lock.save(project)?;
+        grants.save(project)?;
+    }
+    Ok(removed)
+}
+
+/// What the registry and this project know of a plugin.
+#[derive(Debug, Clone)]
+pub struct Info {
+    /// The registry.
+    pub registry: String,
+    /// Every release, oldest first.
+    pub releases: Vec<Release>,
+    /// What this project has of it.
+    pub installed: Option<Listed>,
+}
+
+/// Asks the registry about a plugin.
+///
+/// # Errors
+/// When the registry does not answer or does not know it.
+pub async fn info(home: &Home, project: &Path, name: &PluginName) -> Result<Info, PackageError> {
+    let registry = Registry::of(home, name)?;
+    let releases = registry.releases(name).await?;
+    let installed = list(home, project)?.into_iter().find(|listed| listed.locked.name == *name);
+    Ok(Info { registry: registry.url().to_string(), releases, installed })
+}
+
+/// Searches every configured registry; the answers in the order of the configuration.
+///
+/// # Errors
+/// When one of them does not answer.
+pub async fn search(home: &Home, query: &str) -> Result<Vec<Release>, PackageError> {
+    let mut found = Vec::new();
+    for url in home.registries()? {
+        let registry = Registry::new(home, url, None)?;
+        let plugins = registry.search(query).await?.plugins;
+        // A registry may only speak for the namespaces that are mapped to it.
+        for plugin in plugins {
+            if home.registry_of(plugin.name.namespace())? == *registry.url() {
+                found.push(plugin);
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,13 @@
+//! Places where a test can end the process: `FAILPOINTS="store::before-commit=5*off->return"` ends it at the sixth commit.
+
+/// Everything is written, and nothing is committed.
+pub const BEFORE_COMMIT: &str = "store::before-commit";
+/// Everything is committed, and nobody has been told.
+pub const AFTER_COMMIT: &str = "store::after-commit";
+
+/// Ends the process here, as `kill -9` would, if a test asked for `return`; does whatever else it asked for; and is nothing
+/// without the feature `failpoints`.
+pub(crate) fn crash_point(name: &str) {
+    let _ = name;
+    fail::fail_point!(name, |_| std::process::abort());
+}

@@ -1,0 +1,139 @@
+//! Reading runs and their events.
+
+use crate::{StoreError, writer::FIRST_SEQ};
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use windlass_contract::RunId;
+use windlass_engine::{Event, Outcome, RunStatus};
+
+/// A run in a list.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RunSummary {
+    /// Its id.
+    pub id: RunId,
+    /// The pipeline's name.
+    pub name: String,
+    /// The pipeline's file, as the user named it.
+    pub file: Option<String>,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// When it was created, in milliseconds since 1970 (UTC).
+    pub created_at_ms: u64,
+    /// When its end was recorded.
+    pub finished_at_ms: Option<u64>,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunFilter {
+    /// Only those that stand so.
+    pub status: Option<RunStatus>,
+    /// Only those that ended so.
+    pub outcome: Option<Outcome>,
+    /// At most so many; all without it.
+    pub limit: Option<u32>,
+}
+
+/// The runs that `filter` names, the newest first.
+pub(crate) async fn list(pool: &SqlitePool, filter: RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, name, file, status, outcome, created_at_ms, finished_at_ms FROM runs
+         WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR outcome = ?2)
+         ORDER BY created_at_ms DESC, id DESC LIMIT ?3",
+    )
+    .bind(filter.status.map(RunStatus::name))
+    .bind(filter.outcome.map(Outcome::name))
+    // A negative limit is none, to SQLite.
+    .bind(filter.limit.map_or(-1, i64::from))
+    .fetch_all(pool)
+    .await
+    .map_err(StoreError::database("list the runs"))?;
+    rows.iter().map(summary).collect()
+}
+
+/// One run.
+pub(crate) async fn one(pool: &SqlitePool, run: &RunId) -> Result<RunSummary, StoreError> {
+    let row =
+        sqlx::query("SELECT id, name, file, status, outcome, created_at_ms, finished_at_ms FROM runs WHERE id = ?")
+            .bind(run.as_str())
+            .fetch_optional(pool)
+            .await
+            .map_err(StoreError::database("read a run"))?;
+    row.as_ref().map_or_else(|| Err(StoreError::UnknownRun { run: run.clone() }), summary)
+}
+
+/// The runs that have no end yet, the oldest first.
+pub(crate) async fn unfinished(pool: &SqlitePool) -> Result<Vec<RunId>, StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM runs WHERE outcome IS NULL ORDER BY created_at_ms, id")
+        .fetch_all(pool)
+        .await
+        .map_err(StoreError::database("list the unfinished runs"))?;
+    ids.iter().map(|id| run_id(id)).collect()
+}
+
+/// The run of this pipeline that was the last to succeed.
+pub(crate) async fn last_succeeded(pool: &SqlitePool, name: &str) -> Result<Option<RunId>, StoreError> {
+    let id: Option<String> = sqlx::query_scalar(
+        "SELECT id FROM runs WHERE name = ? AND outcome = 'succeeded' ORDER BY finished_at_ms DESC, id DESC LIMIT 1",
+    )
+    .bind(name)
+    .fetch_optional(pool)
+    .await
+    .map_err(StoreError::database("find the last run that succeeded"))?;
+    id.as_deref().map(run_id).transpose()
+}
+
+/// Every event of a run, in order.
+pub(crate) async fn events(pool: &SqlitePool, run: &RunId) -> Result<Vec<Event>, StoreError> {
+    // One statement sees one state of the database: the events and how many there must be belong together.
+    let rows: Vec<(i64, Option<i64>, Option<String>)> = sqlx::query_as(
+        "SELECT runs.next_seq, events.seq, events.body FROM runs LEFT JOIN events ON events.run = runs.id
+         WHERE runs.id = ? ORDER BY events.seq",
+    )
+    .bind(run.as_str())
+    .fetch_all(pool)
+    .await
+    .map_err(StoreError::database("read a run's events"))?;
+    let Some((next, ..)) = rows.first() else { return Err(StoreError::UnknownRun { run: run.clone() }) };
+    let next = next.unsigned_abs();
+    let mut events = Vec::with_capacity(rows.len());
+    for ((_, found, body), seq) in rows.iter().zip(FIRST_SEQ..) {
+        match (found, body) {
+            (Some(found), Some(body)) if found.unsigned_abs() == seq => events
+                .push(Event::decode(body).map_err(|source| StoreError::BadEvent { run: run.clone(), seq, source })?),
+            _ => return Err(StoreError::MissingEvent { run: run.clone(), seq }),
+        }
+    }
+    let seen = FIRST_SEQ + events.len() as u64;
+    if seen != next {
+        return Err(StoreError::MissingEvent { run: run.clone(), seq: seen.min(next) });
+    }
+    Ok(events)
+}
+
+fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
+    let damaged = |why: String| StoreError::Damaged { what: "a run".to_owned(), why };
+    let read = |error: sqlx::Error| damaged(error.to_string());
+    let status: String = row.try_get("status").map_err(read)?;
+    let outcome: Option<String> = row.try_get("outcome").map_err(read)?;
+    Ok(RunSummary {
+        id: run_id(row.try_get("id").map_err(read)?)?,
+        name: row.try_get("name").map_err(read)?,
+        file: row.try_get("file").map_err(read)?,
+        status: RunStatus::ALL
+            .into_iter()
+            .find(|known| known.name() == status)
+            .ok_or_else(|| damaged(format!("no status is called {status:?}")))?,
+        outcome: outcome.map(|outcome| outcome.parse().map_err(damaged)).transpose()?,
+        created_at_ms: row.try_get::<i64, _>("created_at_ms").map_err(read)?.unsigned_abs(),
+        finished_at_ms: row.try_get::<Option<i64>, _>("finished_at_ms").map_err(read)?.map(i64::unsigned_abs),
+    })
+}
+
+fn run_id(text: &str) -> Result<RunId, StoreError> {
+    text.parse().map_err(|error: windlass_contract::NameError| StoreError::Damaged {
+        what: "a run's id".to_owned(),
+        why: error.to_string(),
+    })
+}

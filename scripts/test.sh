@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Every check and every test, cheapest first, so that a failure shows early. Set-up is done when it is needed.
+#
+# On what is compiled: clippy and rustdoc share one pass that only checks the dependencies; the tests and the demo share another that
+# compiles them (one profile, the same features). There is no third.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+cd "$root"
+
+step() { printf '\n== %s\n' "$1"; }
+
+scripts/setup.sh --tests
+
+step "formatting and documents"
+make -s fmt-check docs-check
+
+step "lint"
+make -s clippy
+
+step "reference documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --workspace --no-deps --document-private-items
+
+step "plugins: all components, and the bundled ones' own tests"
+scripts/build-plugins.sh --all
+make -s test-plugins
+
+step "windlass and registry-server"
+make -s build
+
+step "examples in the documentation"
+cargo test --locked --quiet --workspace --doc
+
+# The last, so that its closing line is the last line.
+step "tests"
+if cargo nextest --version >/dev/null 2>&1; then
+  exec cargo nextest run --locked --workspace --no-fail-fast
+fi
+exec cargo test --locked --workspace --lib --bins --tests --no-fail-fast

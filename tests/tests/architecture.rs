@@ -1,0 +1,87 @@
+//! The arrows between crates, read from `cargo metadata`: ARCHITECTURE.md, "Code map".
+
+use std::{collections::BTreeMap, process::Command};
+
+/// From the bottom up: a crate may use those that stand before it.
+const ORDER: &[&str] = &[
+    "windlass-contract",
+    "windlass-manifest",
+    "windlass-engine",
+    "windlass-runtime",
+    "windlass-capabilities",
+    "windlass-package",
+    "windlass-store",
+    "windlass-driver",
+    "windlass-server",
+    "windlass-cli",
+    "windlass-registry-server",
+    "windlass-tests",
+    "windlass-xtask",
+];
+
+/// What only one crate may name.
+const SOLE_USERS: &[(&str, &str)] = &[
+    ("wasmtime", "windlass-runtime"),
+    ("wasmtime-wasi", "windlass-runtime"),
+    ("sqlx", "windlass-store"),
+    ("bollard", "windlass-capabilities"),
+];
+
+/// What a pure crate may not use.
+const IMPURE: &[&str] = &["tokio", "reqwest", "rand", "jiff", "chrono", "tempfile", "rustix"];
+const PURE: &[&str] = &["windlass-contract", "windlass-manifest", "windlass-engine"];
+
+/// The normal dependencies of each crate of the workspace.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(root)
+        .output()
+        .expect("cargo metadata runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    packages
+        .iter()
+        .map(|package| {
+            let normal = package["dependencies"].as_array().expect("dependencies").iter();
+            let names = normal
+                .filter(|dependency| dependency["kind"].is_null())
+                .map(|dependency| dependency["name"].as_str().expect("a name").to_owned());
+            (package["name"].as_str().expect("a name").to_owned(), names.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn arrows_point_one_way() {
+    for (package, uses) in dependencies() {
+        let place = ORDER.iter().position(|name| *name == package);
+        let place = place.unwrap_or_else(|| panic!("{package} has no place in the code map"));
+        for used in uses.iter().filter(|name| name.starts_with("windlass-")) {
+            let other = ORDER.iter().position(|name| name == used);
+            assert!(other.is_some_and(|other| other < place), "{package} may not know {used}");
+        }
+    }
+}
+
+#[test]
+fn some_libraries_have_one_user() {
+    for (package, uses) in dependencies() {
+        for (library, sole) in SOLE_USERS {
+            let allowed = package == *sole || package == "windlass-tests" || package == "windlass-xtask";
+            assert!(allowed || !uses.iter().any(|used| used == library), "{package} may not name {library}");
+        }
+    }
+}
+
+#[test]
+fn the_pure_crates_cannot_reach_the_world() {
+    let all = dependencies();
+    for package in PURE {
+        for library in IMPURE {
+            assert!(!all[*package].iter().any(|used| used == library), "{package} may not use {library}");
+        }
+    }
+}

@@ -17,8 +17,8 @@ test: ## Run every check and every test
 
 bench: setup-tests ## Measure, each figure beside its bare floor (builds in release mode)
 	@scripts/build-plugins.sh --all
-	cargo build $(CARGO_FLAGS) --release -p windlass-cli -p windlass-registry-server
-	cargo run $(CARGO_FLAGS) --release -p windlass-xtask -- bench
+	cargo run $(CARGO_FLAGS) --release -p windlass-xtask -- bench $(BENCH)
+	cargo bench $(CARGO_FLAGS) -p windlass-runtime --bench call
 
 setup: ## Install what building and running needs, if it is missing
 	@scripts/setup.sh

@@ -1,5 +1,60 @@
 //! End-to-end tests: the real command line, a real registry, a real container engine.
 //!
-//! This library holds what the tests share: where the built binaries and plugins are, a home and a project of its own for each
-//! test, and a registry server that ends with it. A part that is missing is an error that names the script that makes it;
-//! nothing is skipped.
+//! **Purpose.** What the tests share: the built programs ([`windlass`], [`registry_server`]), a registry that ends with the
+//! test ([`Registry`]), a home and a project of each test's own with the plugins already installed ([`Project`]), and a
+//! small HTTP server on loopback ([`WebServer`]).
+//!
+//! **Invariants.** Nothing is simulated and nothing is skipped: a part that is missing is a panic that names what makes it.
+//! A test ends only processes that it started and removes only containers and volumes of its own home. Each call of the
+//! program gets an environment of its own: nothing of the tests' environment reaches it but `PATH` and `DOCKER_HOST`.
+//!
+//! **Not here.** What one crate alone can show; those tests stand beside its code.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of functions that are marked as such")]
+
+mod process;
+mod project;
+mod registry;
+mod template;
+mod web;
+
+pub use process::{Output, Running};
+pub use project::Project;
+pub use registry::Registry;
+pub use template::EXAMPLES;
+pub use web::{Answer, Received, WebServer, get};
+
+use std::path::{Path, PathBuf};
+
+/// The image that the tests run: busybox, statically linked. `scripts/test-images.sh` makes it.
+pub const IMAGE: &str = "windlass-test/busybox:1";
+
+/// The repository's folder.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).canonicalize().unwrap().leak()
+}
+
+/// The `windlass` program.
+pub fn windlass() -> PathBuf {
+    program("windlass")
+}
+
+/// The `registry-server` program.
+pub fn registry_server() -> PathBuf {
+    program("registry-server")
+}
+
+/// A program beside this test's own: a test runs from `target/<profile>/deps`.
+fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("a test knows its own file");
+    let path = own.parent().and_then(Path::parent).expect("target/<profile>/deps").join(name);
+    assert!(path.is_file(), "{} is not there. Run: make build", path.display());
+    path
+}
+
+/// The folder of everything that these tests write: below `target`, and on one file system.
+fn scratch() -> PathBuf {
+    let path = root().join("target/e2e");
+    std::fs::create_dir_all(&path).expect("target can be written");
+    path
+}

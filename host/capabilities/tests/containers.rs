@@ -1,5 +1,7 @@
 //! Containers, on a real Docker engine.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 mod support;
 
 use std::{

@@ -22,21 +22,21 @@ use windlass_contract::{
     capability::{Container, ContainerError, ContainerSpec, Containers},
 };
 
-pub const IMAGE: &str = "windlass-test/capabilities:1";
+pub(crate) const IMAGE: &str = "windlass-test/capabilities:1";
 
 /// Keeps what was logged, by stream.
 #[derive(Default)]
-pub struct Log(Mutex<HashMap<LogStream, Vec<u8>>>, Mutex<Vec<Instant>>);
+pub(crate) struct Log(Mutex<HashMap<LogStream, Vec<u8>>>, Mutex<Vec<Instant>>);
 
 impl Log {
-    pub fn bytes(&self, stream: LogStream) -> Vec<u8> {
+    pub(crate) fn bytes(&self, stream: LogStream) -> Vec<u8> {
         self.0.lock().unwrap().get(&stream).cloned().unwrap_or_default()
     }
-    pub fn text(&self, stream: LogStream) -> String {
+    pub(crate) fn text(&self, stream: LogStream) -> String {
         String::from_utf8_lossy(&self.bytes(stream)).into_owned()
     }
     /// When output came, each time.
-    pub fn times(&self) -> Vec<Instant> {
+    pub(crate) fn times(&self) -> Vec<Instant> {
         self.1.lock().unwrap().clone()
     }
 }
@@ -50,7 +50,7 @@ impl LogSink for Log {
 
 /// Remembers what was recorded, and can be told to fail.
 #[derive(Default)]
-pub struct Records {
+pub(crate) struct Records {
     pub made: Mutex<Vec<(u32, String)>>,
     pub broken: bool,
 }
@@ -67,7 +67,7 @@ impl Journal for Records {
 }
 
 /// The engine, bare; a clear message where there is none.
-pub async fn docker() -> Docker {
+pub(crate) async fn docker() -> Docker {
     let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let docker = Docker::connect_with_unix(host.trim_start_matches("unix://"), 120, API_DEFAULT_VERSION);
     match docker {
@@ -81,7 +81,7 @@ pub async fn docker() -> Docker {
 }
 
 /// Makes the test image from the machine's static busybox, once.
-pub async fn image(docker: &Docker) {
+pub(crate) async fn image(docker: &Docker) {
     static MADE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
     MADE.get_or_init(|| async {
         if docker.inspect_image(IMAGE).await.is_ok() {
@@ -132,7 +132,7 @@ pub async fn image(docker: &Docker) {
 
 /// One run on one host. Everything of it is removed by [`World::end`], also when the test panics half-way: by the next
 /// run's sweep of the same owner.
-pub struct World {
+pub(crate) struct World {
     pub docker: Docker,
     pub toolbox: Toolbox,
     pub run: RunId,
@@ -145,14 +145,14 @@ pub struct World {
     pub dir: Arc<tempfile::TempDir>,
 }
 
-pub const PERMISSIONS: &str = r#"{
+pub(crate) const PERMISSIONS: &str = r#"{
     "containers": {"images": ["windlass-test/*", "from-config"], "memory-mib": 512, "cpu-millis": 2000},
     "artifacts": {"read": true, "write": true},
     "secrets": ["cloud/*"]
 }"#;
 
 impl World {
-    pub async fn new(name: &str) -> World {
+    pub(crate) async fn new(name: &str) -> World {
         let docker = docker().await;
         image(&docker).await;
         let dir = Arc::new(tempfile::tempdir().unwrap());
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// The host after a crash: the same data and engine, nothing else, and what was recorded.
-    pub async fn after_crash(&self) -> World {
+    pub(crate) async fn after_crash(&self) -> World {
         let owner = format!("test-{}", self.run.as_str().trim_start_matches("rtest-"));
         World {
             docker: docker().await,
@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    pub fn step(&self, step: &str, config: serde_json::Value) -> StepTools {
+    pub(crate) fn step(&self, step: &str, config: serde_json::Value) -> StepTools {
         let plugin = PluginRef {
             name: "acme:test".parse().unwrap(),
             version: "0.1.0".parse().unwrap(),
@@ -218,33 +218,33 @@ impl World {
         })
     }
 
-    pub fn containers(&self) -> Arc<dyn Containers> {
+    pub(crate) fn containers(&self) -> Arc<dyn Containers> {
         self.step("build", serde_json::json!({})).capabilities().containers.unwrap()
     }
 
-    pub async fn start(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>, ContainerError> {
+    pub(crate) async fn start(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>, ContainerError> {
         self.containers().start(spec).await
     }
 
     /// What is left of this run on the engine.
-    pub async fn left(&self) -> usize {
+    pub(crate) async fn left(&self) -> usize {
         let filters = HashMap::from([("label".to_owned(), vec![format!("dev.windlass.run={}", self.run)])]);
         let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
         self.docker.list_containers(Some(options)).await.unwrap().len()
     }
 
-    pub async fn remove(&self, name: &str) {
+    pub(crate) async fn remove(&self, name: &str) {
         let options = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
         self.docker.remove_container(name, Some(options)).await.unwrap();
     }
 
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.toolbox.remove_run(&self.run, false).await.unwrap();
         assert_eq!(self.left().await, 0);
     }
 }
 
-pub fn toolbox(dir: &Path, owner: &str) -> Toolbox {
+pub(crate) fn toolbox(dir: &Path, owner: &str) -> Toolbox {
     Toolbox::new(ToolboxSettings {
         data_dir: dir.to_owned(),
         vault_key: KeySource::File(dir.join("vault.key")),
@@ -256,7 +256,7 @@ pub fn toolbox(dir: &Path, owner: &str) -> Toolbox {
 }
 
 /// A specification that runs `script` in a shell.
-pub fn sh(script: &str) -> ContainerSpec {
+pub(crate) fn sh(script: &str) -> ContainerSpec {
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
     ContainerSpec { image: IMAGE.to_owned(), command: Some(command), ..ContainerSpec::default() }
 }

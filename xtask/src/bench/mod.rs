@@ -1,0 +1,78 @@
+//! `xtask bench`: what Windlass costs, beside what the same work costs without it.
+//!
+//! **Method.** Ours and its bare floor are measured in turns in one run, so that whatever else the machine does meets both;
+//! hence the ratio of two figures holds where their sizes depend on the machine. Everything is real: SQLite with
+//! `synchronous=FULL` on the disk of the temporary folder, the container engine, components that were compiled by the
+//! sandbox. A target that is missed is printed as missed and does not fail the program: a figure is judged by a person
+//! who knows what else the machine did.
+//!
+//! **Not here.** A fresh instance beside bare wasmtime: `host/runtime/benches/call.rs`, because only `runtime` names
+//! wasmtime.
+
+mod containers;
+mod figures;
+mod home;
+mod masking;
+mod noop;
+mod plugins;
+mod sqlite;
+mod steps;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use figures::Report;
+use std::path::PathBuf;
+
+/// What to measure, and where to write it.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Also write all figures to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Measure only these parts.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+}
+
+/// A part of the whole that can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Steps that do nothing, beside bare SQLite commits.
+    Steps,
+    /// Masking secrets, beside copying the same bytes.
+    Masking,
+    /// A container step and its log, beside the same calls of the engine.
+    Containers,
+    /// The plugins in each language: size, compile, load, call.
+    Plugins,
+}
+
+/// Measures what was asked for.
+#[tokio::main]
+pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    let mut report = Report::begin();
+    let wants = |part| options.parts.is_empty() || options.parts.contains(&part);
+    if wants(Part::Masking) {
+        masking::measure(&mut report);
+    }
+    if wants(Part::Steps) {
+        steps::measure(&mut report).await.context("steps")?;
+    }
+    if wants(Part::Plugins) {
+        plugins::measure(&mut report).await.context("plugins")?;
+    }
+    if wants(Part::Containers) {
+        containers::measure(&mut report).await.context("containers")?;
+    }
+    report.end();
+    if let Some(path) = &options.json {
+        let json = serde_json::to_vec_pretty(&report)?;
+        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The top of the checkout that this program was built from.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

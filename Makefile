@@ -26,8 +26,9 @@ setup: ## Install what building and running needs, if it is missing
 setup-tests: ## The same, and what the tests need
 	@scripts/setup.sh --tests
 
-build: ## Build windlass and registry-server into target/debug
-	cargo build $(CARGO_FLAGS) -p windlass-cli -p windlass-registry-server
+build: ## Build all programs into target/debug
+	@# The whole workspace: another selection would have other features, and compile wasmtime a second time.
+	cargo build $(CARGO_FLAGS) --workspace --bins
 
 plugins: ## Build the bundled plugins
 	@scripts/build-plugins.sh

@@ -7,6 +7,8 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root"
 
+readonly FAILPOINTS=windlass-cli/failpoints
+
 step() { printf '\n== %s\n' "$1"; }
 
 scripts/setup.sh --tests
@@ -24,15 +26,16 @@ step "plugins: all components, and the bundled ones' own tests"
 scripts/build-plugins.sh --all
 make -s test-plugins
 
+# The programs that the end-to-end tests run, with crashes on demand built in.
 step "windlass and registry-server"
-make -s build
+cargo build --locked --workspace --bins --features "$FAILPOINTS"
 
 step "examples in the documentation"
-cargo test --locked --quiet --workspace --doc
+cargo test --locked --quiet --workspace --doc --features "$FAILPOINTS"
 
 # The last, so that its closing line is the last line.
 step "tests"
 if cargo nextest --version >/dev/null 2>&1; then
-  exec cargo nextest run --locked --workspace --no-fail-fast
+  exec cargo nextest run --locked --workspace --features "$FAILPOINTS" --no-fail-fast
 fi
-exec cargo test --locked --workspace --lib --bins --tests --no-fail-fast
+exec cargo test --locked --workspace --features "$FAILPOINTS" --lib --bins --tests --no-fail-fast

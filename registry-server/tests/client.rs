@@ -14,6 +14,29 @@ fn echo(version: &str) -> Author {
     Author::new("acme:echo", version, "{state: true}", component(DESCRIPTOR, STATE, version))
 }
 
+/// A refusal for want of a token comes before the body was read, and no connection takes this much into its buffers: so the
+/// token must be known before the body is sent.
+#[tokio::test]
+async fn a_big_component_is_published() {
+    const BYTES: usize = 16 << 20;
+    let world = World::new().await;
+    let mut author = echo("0.1.0");
+    // A custom section: id 0, its length in LEB128, the length of its name, the name.
+    let mut length = BYTES;
+    author.wasm.push(0);
+    while length >= 0x80 {
+        author.wasm.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    author.wasm.push(length as u8);
+    author.wasm.extend([3, b'b', b'i', b'g']);
+    author.wasm.extend(std::iter::repeat_n(7, BYTES - 4));
+    author.write("plugin.wasm", &author.wasm);
+    let release = world.publish(&author).await;
+    assert_eq!(release.size, author.wasm.len() as u64);
+    assert_eq!(world.challenges(), 1, "the first upload, before its body");
+}
+
 #[tokio::test]
 async fn from_publish_to_a_warm_install() {
     let world = World::new().await;

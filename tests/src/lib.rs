@@ -44,12 +44,19 @@ pub fn registry_server() -> PathBuf {
     program("registry-server")
 }
 
-/// A program beside this test's own: a test runs from `target/<profile>/deps`.
+/// A program of the development build.
 fn program(name: &str) -> PathBuf {
-    let own = std::env::current_exe().expect("a test knows its own file");
-    let path = own.parent().and_then(Path::parent).expect("target/<profile>/deps").join(name);
+    let path = root().join("target/debug").join(name);
     assert!(path.is_file(), "{} is not there. Run: make build", path.display());
     path
+}
+
+/// The files below a folder that contain a text; their paths.
+pub fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let output = std::process::Command::new("grep").args(["-rlF", "--", text]).arg(folder).output().unwrap();
+    // 1: none does. 2 and more: it could not look.
+    assert!(output.status.code().is_some_and(|code| code <= 1), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// The folder of everything that these tests write: below `target`, and on one file system.

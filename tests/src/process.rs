@@ -123,7 +123,9 @@ impl Running {
                         return line;
                     }
                 }
-                Err(_) => panic!("no line with {part:?} in {PATIENCE:?}, or it ended before; it printed:\n{}", self.seen),
+                Err(_) => {
+                    panic!("no line with {part:?} in {PATIENCE:?}, or it ended before; it printed:\n{}", self.seen)
+                }
             }
         }
     }

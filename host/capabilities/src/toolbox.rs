@@ -221,7 +221,8 @@ impl StepTools {
     }
 
     /// Asks the step to stop: sets the flag, wakes whoever waits with `Cancelled`, and ends its containers with SIGTERM,
-    /// then SIGKILL after `grace`. Returns when they have ended and their logs are complete.
+    /// then SIGKILL after `grace`. Asked again with no grace at all, it waits no longer. Returns when they have ended and their
+    /// logs are complete.
     pub async fn stop(&self, grace: Duration) {
         self.capabilities.cancelled.store(true, std::sync::atomic::Ordering::SeqCst);
         self.work.stop(grace).await;

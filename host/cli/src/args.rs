@@ -73,12 +73,6 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Compile one component in this process and leave (the host's own child process)
-    #[command(name = "__compile", hide = true, disable_help_flag = true)]
-    Compile {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -21,6 +21,11 @@ use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args_os().skip(1).map(|each| each.to_string_lossy().into_owned()).collect();
+    if args.first().is_some_and(|first| first == windlass_runtime::CHILD_ARGUMENT) {
+        // The compiler's own process must stay small: no threads, no logging, nothing but the compiler. It is no command.
+        return ExitCode::from(u8::try_from(windlass_runtime::compile_child_main(&args)).unwrap_or(1));
+    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -28,11 +33,6 @@ fn main() -> ExitCode {
             return if error.use_stderr() { exit::Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
-    // The compiler's child must stay small: no threads, no logging, nothing but the compiler.
-    if let args::Command::Compile { arguments } = &cli.command {
-        let code = windlass_runtime::compile_child_main(arguments);
-        return ExitCode::from(u8::try_from(code).unwrap_or(1));
-    }
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
     style::choose(cli.global.color);

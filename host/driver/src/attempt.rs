@@ -6,9 +6,13 @@ use crate::{
     run::{Fact, Shared},
 };
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use serde_json::{Map, Value};
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    any::Any,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -48,6 +52,7 @@ pub(crate) struct Attempt {
     pub(crate) warnings: Vec<String>,
     pub(crate) again: Option<Again>,
     pub(crate) stop: CancellationToken,
+    pub(crate) log: Result<Arc<LogFile>, StoreError>,
 }
 
 /// What an attempt came to.
@@ -79,18 +84,31 @@ impl Verdict {
         Verdict { outcome: Outcome::Error, reason: Some(reason), outputs: Map::new() }
     }
 
+    fn cancelled() -> Self {
+        let message = "the run was asked to stop".to_owned();
+        Verdict::because(Outcome::Cancelled, ReasonKind::Cancelled, message, Map::new())
+    }
+
     fn because(outcome: Outcome, kind: ReasonKind, message: String, outputs: Map<String, Value>) -> Self {
         Verdict { outcome, reason: Some(Reason { kind, code: None, message }), outputs }
     }
 }
 
 impl Attempt {
-    /// Does the work and tells the run how it ended. Always tells, whatever happens.
+    /// Does the work and tells the run how it ended. Always tells, whatever happens: a run waits for it.
     pub(crate) async fn carry_out(self) {
-        let (step, attempt) = (self.step.name.clone(), self.attempt);
-        let facts = self.shared.facts.clone();
-        let masker = self.shared.masker.clone();
-        let (end, tools) = self.work().await;
+        let mut tools = None;
+        let mut end = or_panic(self.work(&mut tools)).await;
+        if let (End::Verdict(_), Some(tools)) = (&end, &tools) {
+            // Whatever the plugin has left running ends here and not beside the next step.
+            tools.stop(Duration::ZERO).await;
+        }
+        if let Ok(log) = &self.log
+            && let Err(error) = log.finish().await
+        {
+            end = Verdict::error(ReasonKind::ResourceExhausted, &error).into();
+        }
+        let (step, attempt, masker) = (self.step.name.clone(), self.attempt, &self.shared.masker);
         let kind = match end {
             End::Undecided => EventKind::StepUndecided { step, attempt },
             End::Verdict(verdict) => EventKind::StepFinished {
@@ -101,52 +119,72 @@ impl Attempt {
                     reason.message = masker.mask(&reason.message);
                     reason
                 }),
-                outputs: mask_values(&masker, verdict.outputs),
+                outputs: mask_values(masker, verdict.outputs),
             },
         };
         // The receiver is gone only when the event log could not be written: the attempt is then taken up again later.
-        let _ = facts.send(Fact::Ended { kind, tools }).await;
+        let _ = self.shared.facts.send(Fact::Ended { kind, tools }).await;
     }
 
-    async fn work(self) -> (End, Option<StepTools>) {
-        let shared = &self.shared;
-        let plugin = &self.step.plugin;
-        let log = match shared.host.parts.logs.writer(&shared.run, &self.step.name, self.attempt) {
-            Ok(writer) => Arc::new(LogFile(Mutex::new(Some(writer)))),
-            Err(error) => return (Verdict::error(ReasonKind::ResourceExhausted, &error).into(), None),
+    async fn work(&self, made: &mut Option<StepTools>) -> End {
+        let (shared, plugin) = (&self.shared, &self.step.plugin);
+        let log = match &self.log {
+            Ok(log) => Arc::clone(log),
+            Err(error) => return Verdict::error(ReasonKind::ResourceExhausted, error).into(),
         };
         for warning in &self.warnings {
-            log.say(&format!("warning: {warning}"));
+            self.say(&format!("warning: {warning}"));
         }
+        // Closed only when the host is gone, and this attempt has a share of it.
+        let _place = tokio::select! {
+            biased;
+            place = shared.host.parts.places.acquire() => place.ok(),
+            () = self.stop.cancelled() => return Verdict::cancelled().into(),
+        };
         let Some(permissions) = shared.grants.of(plugin) else {
             let error = DriverError::NotInstalled(plugin.clone());
-            return (Verdict::error(ReasonKind::Denied, &error).into(), None);
+            return Verdict::error(ReasonKind::Denied, &error).into();
         };
         let loaded = match shared.host.parts.runtime.load(plugin.clone()) {
             Ok(loaded) => loaded,
-            Err(error) => return (Verdict::error(ReasonKind::Other, &error).into(), None),
+            Err(error) => return Verdict::error(ReasonKind::Other, &error).into(),
         };
-        if (permissions.containers.is_some() || permissions.artifacts.is_some())
-            && let Err(error) = self.fill_workspace().await
-        {
-            return (Verdict::error(ReasonKind::Unavailable, &error).into(), None);
+        if permissions.containers.is_some() || permissions.artifacts.is_some() {
+            let filled = tokio::select! {
+                biased;
+                filled = self.fill_workspace() => filled,
+                // Dropped in the middle, it is filled again when a step needs it.
+                () = self.stop.cancelled() => return Verdict::cancelled().into(),
+            };
+            if let Err(error) = filled {
+                return Verdict::error(ReasonKind::Unavailable, &error).into();
+            }
         }
         let timeout = self.time_left();
         let call = self.call();
-        let tools = match self.tools(permissions, call.clone(), Arc::clone(&log), timeout) {
-            Ok(tools) => tools,
-            Err(error) => return (Verdict::error(ReasonKind::Other, &error).into(), None),
+        let tools = match self.tools(permissions, call.clone(), log, timeout) {
+            Ok(tools) => made.insert(tools),
+            Err(error) => return Verdict::error(ReasonKind::Other, &error).into(),
         };
-        let end = self.call_plugin(&loaded, &call, &tools, timeout).await;
-        if let Err(error) = log.finish().await {
-            return (Verdict::error(ReasonKind::ResourceExhausted, &error).into(), Some(tools));
-        }
-        (end, Some(tools))
+        self.call_plugin(&loaded, &call, tools, timeout).await
     }
 
     async fn fill_workspace(&self) -> Result<(), DriverError> {
-        let _one_at_a_time = self.shared.workspace.lock().await;
-        self.shared.host.fill_workspace(&self.shared.run).await
+        let mut filled = self.shared.workspace.lock().await;
+        if !*filled {
+            self.shared.host.uses_engine(&self.shared.run)?;
+            self.shared.host.fill_workspace(&self.shared.run).await?;
+            *filled = true;
+        }
+        Ok(())
+    }
+
+    /// A line of the host's own in the step's log.
+    fn say(&self, line: &str) {
+        if let Ok(log) = &self.log {
+            let line = windlass_capabilities::log::escape(&self.shared.masker.mask(line));
+            log.append(windlass_capabilities::LogStream::System, format!("{line}\n").as_bytes());
+        }
     }
 
     fn time_left(&self) -> Duration {
@@ -200,7 +238,6 @@ impl Attempt {
     async fn call_plugin(&self, plugin: &Plugin, call: &StepCall, tools: &StepTools, timeout: Duration) -> End {
         let runtime = &self.shared.host.parts.runtime;
         let capabilities = tools.capabilities();
-        let cancelled = Arc::clone(&capabilities.cancelled);
         if self.again.is_some() && self.step.effect == EffectClass::AtMostOnce {
             match runtime.recover(plugin, call, capabilities.clone()).await {
                 Ok(Recovery::Rerun) => {}
@@ -211,7 +248,14 @@ impl Attempt {
                     let message = "the plugin says that it had taken effect in part and cannot go on".to_owned();
                     return Verdict::because(Outcome::Failed, ReasonKind::Other, message, Map::new()).into();
                 }
-                Ok(Recovery::Unknown) | Err(_) => return End::Undecided,
+                Ok(Recovery::Unknown) => {
+                    self.say("the host died while this ran, and the plugin cannot tell whether it took effect");
+                    return End::Undecided;
+                }
+                Err(error) => {
+                    self.say(&format!("the host died while this ran, and the plugin cannot be asked: {error}"));
+                    return End::Undecided;
+                }
             }
         }
         // The sandbox's own deadline comes last: at the step's timeout its containers are stopped, and the plugin may tidy up.
@@ -219,33 +263,59 @@ impl Attempt {
         let running = runtime.run(plugin, call, capabilities, limits);
         tokio::pin!(running);
         let (outcome, kind, message) = tokio::select! {
+            biased;
             report = &mut running => return classify(report, tools).into(),
+            () = self.stop.cancelled() => return self.wind_up(Verdict::cancelled(), tools, running).await.into(),
             () = tokio::time::sleep(timeout) => {
                 let words = format!("the step took longer than its timeout of {}", words(self.timeout_ms));
                 (Outcome::TimedOut, ReasonKind::TimeoutExpired, words)
             }
-            () = self.stop.cancelled() => {
-                (Outcome::Cancelled, ReasonKind::Cancelled, "the run was asked to stop".to_owned())
-            }
         };
-        cancelled.store(true, Ordering::Relaxed);
+        self.wind_up(Verdict::because(outcome, kind, message, Map::new()), tools, running).await.into()
+    }
+
+    /// Stops the containers, with a grace unless there is none to give any more, and lets the plugin come to its end meanwhile
+    /// and a moment longer: it may tidy up and set results.
+    async fn wind_up(
+        &self,
+        mut verdict: Verdict,
+        tools: &StepTools,
+        mut running: Pin<&mut impl Future<Output = RunReport>>,
+    ) -> Verdict {
+        let at_once = &self.shared.at_once;
         let stopping = async {
             tokio::select! {
                 () = tools.stop(GRACE) => {}
-                () = self.shared.at_once.cancelled() => tools.stop(Duration::ZERO).await,
+                () = at_once.cancelled() => tools.stop(Duration::ZERO).await,
             }
         };
-        let tidying = async {
-            tokio::select! {
-                report = &mut running => report.outputs,
-                () = async { stopping.await; tokio::time::sleep(TIDY).await } => Map::new(),
+        tokio::pin!(stopping);
+        tokio::select! {
+            report = &mut running => {
+                verdict.outputs = report.outputs;
+                stopping.await;
             }
-        };
-        let outputs = tidying.await;
-        // Whatever the plugin did meanwhile, nothing of it is left running.
-        tools.stop(Duration::ZERO).await;
-        Verdict::because(outcome, kind, message, outputs).into()
+            () = &mut stopping => tokio::select! {
+                report = &mut running => verdict.outputs = report.outputs,
+                () = tokio::time::sleep(TIDY) => {}
+                () = at_once.cancelled() => {}
+            },
+        }
+        verdict
     }
+}
+
+/// What a piece of work comes to. A panic in it is the end of the attempt and not of the run, which would wait for ever.
+async fn or_panic(work: impl Future<Output = End>) -> End {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        let error = DriverError::Panicked(panic_words(&*panic));
+        Verdict::error(ReasonKind::Other, &error).into()
+    })
+}
+
+fn panic_words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it gives no reason").to_owned()
 }
 
 fn words(ms: u64) -> String {
@@ -311,11 +381,13 @@ fn mask_values(masker: &Masker, outputs: Map<String, Value>) -> Map<String, Valu
 }
 
 /// A step's log file, as the capabilities write to it. Holds nothing once it is finished.
-struct LogFile(Mutex<Option<LogWriter>>);
+pub(crate) struct LogFile(Mutex<Option<LogWriter>>);
 
 impl LogFile {
-    fn say(&self, line: &str) {
-        self.append(windlass_capabilities::LogStream::System, format!("{line}\n").as_bytes());
+    /// Begins the log of an attempt; what an earlier execution of it had written is gone.
+    pub(crate) fn begin(shared: &Shared, step: &StepName, attempt: u32) -> Result<Arc<LogFile>, StoreError> {
+        let writer = shared.host.parts.logs.writer(&shared.run, step, attempt)?;
+        Ok(Arc::new(LogFile(Mutex::new(Some(writer)))))
     }
 
     fn writer(&self) -> MutexGuard<'_, Option<LogWriter>> {
@@ -369,5 +441,21 @@ impl Journal for Record {
         let gone = || "the event log cannot be written".to_owned();
         self.facts.send(Fact::Record { kind, durable }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_the_end_of_the_attempt() {
+        let end = or_panic(async { panic!("at the {}", "disco") }).await;
+        let End::Verdict(verdict) = end else { panic!("it is decided") };
+        assert_eq!(verdict.outcome, Outcome::Error);
+        insta::assert_snapshot!(verdict.reason.expect("a reason").message, @r"
+        windlass itself failed while it carried the step out: at the disco
+        this is a defect of windlass; please report it, with the step's configuration
+        ");
     }
 }

@@ -25,6 +25,9 @@ pub enum DriverError {
     /// A plugin of the plan is not installed, or not granted anything, here and now.
     #[error("{0} is not installed in this project any more")]
     NotInstalled(PluginRef),
+    /// A defect of ours while a step was carried out.
+    #[error("windlass itself failed while it carried the step out: {0}")]
+    Panicked(String),
     /// A file or folder of the home.
     #[error("cannot use {path:?}: {source}")]
     Io {
@@ -68,6 +71,7 @@ impl CodedError for DriverError {
             DriverError::NotInstalled(_) => Code(1103),
             DriverError::Io { .. } => Code(1104),
             DriverError::Snapshot(_) => Code(1105),
+            DriverError::Panicked(_) => Code(1106),
             DriverError::Store(error) => error.code(),
             DriverError::History { source, .. } => source.code(),
             DriverError::Runtime(error) => error.code(),
@@ -87,6 +91,9 @@ impl CodedError for DriverError {
                 Some("check that it exists, that it is yours, and that the disk has room".to_owned())
             }
             DriverError::Snapshot(_) => None,
+            DriverError::Panicked(_) => {
+                Some("this is a defect of windlass; please report it, with the step's configuration".to_owned())
+            }
             DriverError::Store(error) => error.help(),
             DriverError::History { source, .. } => source.help(),
             DriverError::Runtime(error) => error.help(),

@@ -1,14 +1,21 @@
-//! What runs are carried out with, and who carries out which.
+//! What runs are carried out with, who carries out which, and what is removed after them.
+//!
+//! `open/RUN` in the home is there from before the first trace of a run until after its last one was removed: its folder's
+//! snapshot, its containers, its volume. A process that dies at any moment in between leaves it, and [`Host::sweep`] finds by
+//! it what is to be removed without asking the container engine or going through all runs there ever were.
 
-use crate::{DriverError, clock::now_ms, snapshot};
+use crate::{DriverError, clock::now_ms, run::Draft, snapshot};
 use serde_json::{Map, Value};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
+    fs::File,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
-use windlass_capabilities::{Toolbox, ToolboxSettings};
-use windlass_contract::{Digest, Permissions, PluginRef, RunId};
+use tokio::sync::Semaphore;
+use windlass_capabilities::{Masker, Toolbox, ToolboxSettings};
+use windlass_contract::{Digest, Permissions, PluginRef, RunId, SecretReference};
 use windlass_engine::{Command, Event, EventKind, Run};
 use windlass_manifest::plan::Plan;
 use windlass_runtime::Runtime;
@@ -34,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) logs: LogStore,
     pub(crate) runtime: Runtime,
     pub(crate) toolbox: Toolbox,
+    /// As many attempts at once as the sandbox has places: an attempt's time begins when it has one.
+    pub(crate) places: Semaphore,
 }
 
 /// What each plugin may do in a run: by digest, what it asks for and was granted.
@@ -71,6 +80,8 @@ pub struct Claim {
     /// What the creation commanded; a run that was taken up has its commands in `Run::outstanding`.
     pub(crate) commands: Vec<Command>,
     pub(crate) taken_up: bool,
+    /// What a run that was taken up names of secrets.
+    pub(crate) secrets: Vec<SecretReference>,
     /// Holds the lock.
     _lock: RunLock,
 }
@@ -79,6 +90,11 @@ impl Claim {
     /// The run as it stands.
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    pub(crate) fn draft(&mut self) -> Draft<'_> {
+        let before = usize::try_from(self.next - windlass_store::FIRST_SEQ).unwrap_or(usize::MAX);
+        Draft { run: &mut self.run, before, events: Vec::new() }
     }
 }
 
@@ -92,7 +108,8 @@ impl Host {
         let store = Store::open_shared(&home).await?;
         let logs = LogStore::open(&home);
         let toolbox = Toolbox::new(settings.toolbox)?;
-        Ok(Host { parts: Arc::new(Parts { home, store, logs, runtime, toolbox }) })
+        let places = Semaphore::new(runtime.concurrency());
+        Ok(Host { parts: Arc::new(Parts { home, store, logs, runtime, toolbox, places }) })
     }
 
     /// The event log.
@@ -122,15 +139,30 @@ impl Host {
     pub async fn create(&self, new: NewRun) -> Result<Claim, DriverError> {
         let run = new_run_id();
         let lock = self.parts.store.lock_run(&run)?;
+        let created = self.create_locked(new, &run, lock).await;
+        if created.is_err() {
+            // What a process leaves that dies here, `sweep` removes.
+            self.forget(&run).await;
+        }
+        created
+    }
+
+    async fn create_locked(&self, new: NewRun, run: &RunId, lock: RunLock) -> Result<Claim, DriverError> {
+        let mark = self.mark(run);
+        let marked = std::fs::create_dir_all(self.marks()).and_then(|()| File::create_new(&mark));
+        marked.map_err(|source| DriverError::Io { path: mark, source })?;
         if let Some(folder) = new.workspace {
-            let file = self.workspace_source(&run);
+            let file = self.workspace_source(run);
             let copied = tokio::task::spawn_blocking(move || {
-                // Complete or absent: a half-written snapshot must never fill a workspace.
+                // Complete or absent: a half-written snapshot must never fill a workspace. And durable before the run is: a
+                // snapshot that is absent counts as one that has filled its workspace already.
                 let partial = file.with_extension("partial");
                 snapshot::write(&folder, &partial)?;
-                std::fs::rename(&partial, &file).map_err(|source| snapshot::SnapshotError::Io { path: file, source })
+                std::fs::rename(&partial, &file)
+                    .and_then(|()| sync_folder(&file))
+                    .map_err(|source| snapshot::SnapshotError::Io { path: file, source })
             });
-            copied.await.map_err(|panic| DriverError::Io { path: self.run_folder(&run), source: panic.into() })??;
+            copied.await.map_err(|panic| DriverError::Io { path: self.run_folder(run), source: panic.into() })??;
         }
         let previous = self.parts.store.last_succeeded(&new.plan.name).await?;
         let kind = EventKind::RunCreated {
@@ -141,14 +173,14 @@ impl Host {
             file: new.file,
         };
         let created = Event { at_ms: now_ms(), kind };
-        let (state, commands) =
+        let (mut state, commands) =
             Run::create(&created).map_err(|source| DriverError::History { run: run.clone(), at: 0, source })?;
-        let mut claim = Claim { run: state, next: 0, commands: Vec::new(), taken_up: false, _lock: lock };
         // The first steps' intents are in the commit that creates the run.
-        let mut events = vec![created];
-        claim.commands = crate::run::with_intents(&mut claim.run, commands, &mut events)?;
-        claim.next = self.parts.store.create_run(&events).await?;
-        Ok(claim)
+        let mut draft = Draft { run: &mut state, before: 0, events: vec![created] };
+        let commands = draft.intend(commands)?;
+        let events = draft.events;
+        let next = self.parts.store.create_run(&events).await?;
+        Ok(Claim { run: state, next, commands, taken_up: false, secrets: Vec::new(), _lock: lock })
     }
 
     /// Claims a run that has not ended.
@@ -156,16 +188,17 @@ impl Host {
     /// # Errors
     /// When there is none, when it has ended, when another process carries it out, or when its history does not fit.
     pub async fn take_up(&self, run: &RunId) -> Result<Claim, DriverError> {
-        let state = self.read(run).await?;
+        // First whether there is one: a lock makes its folder.
+        self.parts.store.run(run).await?;
+        let lock = self.parts.store.lock_run(run)?;
+        let events = self.parts.store.events(run).await?;
+        let state = replay(run, &events)?;
         if let (Some(_), Some(outcome)) = (state.finished_ms(), state.outcome()) {
             return Err(DriverError::Finished { run: run.clone(), outcome });
         }
-        let lock = self.parts.store.lock_run(run)?;
-        // Read again under the lock: what was read before it may be behind.
-        let events = self.parts.store.events(run).await?;
         let next = windlass_store::FIRST_SEQ + events.len() as u64;
-        let state = replay(run, &events)?;
-        Ok(Claim { run: state, next, commands: Vec::new(), taken_up: true, _lock: lock })
+        let secrets = events.first().map(|event| secrets_in(&event.kind)).unwrap_or_default();
+        Ok(Claim { run: state, next, commands: Vec::new(), taken_up: true, secrets, _lock: lock })
     }
 
     /// A run as it stands, whoever carries it out.
@@ -179,19 +212,94 @@ impl Host {
 
     /// Whether some process carries the run out at this moment.
     pub fn is_claimed(&self, run: &RunId) -> bool {
-        matches!(self.parts.store.lock_run(run), Err(StoreError::RunOwned { .. }))
+        // Where nobody can tell, nobody should be told to take it up.
+        self.parts.store.is_locked(run).unwrap_or(true)
     }
 
     /// Removes what a run that has ended leaves: containers, and its workspace unless that is to stay. A run of which no step
     /// had use for a container engine needs none to end.
-    pub(crate) async fn tidy(&self, run: &RunId, taken_up: bool, keep_workspace: bool) {
-        let _ = std::fs::remove_file(self.workspace_source(run));
-        let toolbox = &self.parts.toolbox;
-        if (toolbox.has_engine() || taken_up)
-            && let Err(error) = toolbox.remove_run(run, keep_workspace).await
-        {
-            tracing::warn!("containers or the workspace of run {run} may still be there: {error}");
+    pub(crate) async fn tidy(&self, run: &Run, taken_up: bool) {
+        let _ = std::fs::remove_file(self.workspace_source(run.id()));
+        // Another process than this one may have used it too.
+        let noted = || self.mark(run.id()).metadata().is_ok_and(|mark| mark.len() > 0);
+        let used = self.parts.toolbox.has_engine() || (taken_up && noted());
+        if used && !self.remove_from_engine(run).await {
+            return;
         }
+        let _ = std::fs::remove_file(self.mark(run.id()));
+    }
+
+    /// Notes that the run may have something at the container engine from now on. Not synced: what a loss of power leaves there
+    /// does not run.
+    pub(crate) fn uses_engine(&self, run: &RunId) -> Result<(), DriverError> {
+        let mark = self.mark(run);
+        std::fs::write(&mark, "engine").map_err(|source| DriverError::Io { path: mark, source })
+    }
+
+    async fn remove_from_engine(&self, run: &Run) -> bool {
+        let removed = self.parts.toolbox.remove_run(run.id(), run.plan().workspace.persistent).await;
+        if let Err(error) = &removed {
+            // The mark stays, and the next sweep comes back to it.
+            tracing::warn!("containers or the workspace of run {} may still be there: {error}", run.id());
+        }
+        removed.is_ok()
+    }
+
+    /// Removes what processes that died have left behind of runs that have ended, or that never came to be. Where there is
+    /// nothing of that kind, which is nearly always, it lists one small folder.
+    pub async fn sweep(&self) {
+        // Where there is no such folder, nothing was ever begun here.
+        let Ok(marks) = std::fs::read_dir(self.marks()) else { return };
+        let runs = marks.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RunId>().ok());
+        for run in runs {
+            // Whoever is at work on a run removes its traces himself.
+            if self.is_claimed(&run) {
+                continue;
+            }
+            match self.read(&run).await {
+                Ok(state) if state.finished_ms().is_some() => self.tidy(&state, true).await,
+                // To be taken up again.
+                Ok(_) => {}
+                Err(DriverError::Store(StoreError::UnknownRun { .. })) => self.forget(&run).await,
+                Err(error) => tracing::warn!("what run {run} left behind cannot be looked at: {error}"),
+            }
+        }
+    }
+
+    /// Removes the folder of a run that was never recorded.
+    async fn forget(&self, run: &RunId) {
+        // Under its lock, and looked at once more: it may be in the middle of being created.
+        let Ok(_lock) = self.parts.store.lock_run(run) else { return };
+        if matches!(self.parts.store.run(run).await, Err(StoreError::UnknownRun { .. })) {
+            let _ = std::fs::remove_dir_all(self.run_folder(run));
+            let _ = std::fs::remove_file(self.mark(run));
+        }
+    }
+
+    /// Makes secrets known to a masker. A run's masker learns a secret when a step first uses it; the process that knew those of
+    /// the earlier steps is gone, and what they left in the workspace may still be printed.
+    ///
+    /// What is not found is passed over: the step that needs it says so. A reference that a template puts together is known
+    /// from its next use on only.
+    pub(crate) async fn mask_known_secrets(&self, secrets: &[SecretReference], masker: &Masker) {
+        if secrets.is_empty() {
+            return;
+        }
+        let (toolbox, secrets, masker) = (self.parts.toolbox.clone(), secrets.to_vec(), masker.clone());
+        let masking = tokio::task::spawn_blocking(move || {
+            for (value, _) in secrets.iter().filter_map(|secret| toolbox.vault().get(secret).ok()) {
+                masker.add(&value);
+            }
+        });
+        let _ = masking.await;
+    }
+
+    fn marks(&self) -> PathBuf {
+        self.parts.home.join("open")
+    }
+
+    fn mark(&self, run: &RunId) -> PathBuf {
+        self.marks().join(run.as_str())
     }
 
     pub(crate) fn run_folder(&self, run: &RunId) -> PathBuf {
@@ -211,8 +319,34 @@ impl Host {
             return Ok(());
         }
         self.parts.toolbox.fill_workspace(run, &source).await?;
-        std::fs::remove_file(&source).map_err(io)
+        // Durable before a step works on what was filled: filling it again would undo its work.
+        std::fs::remove_file(&source).and_then(|()| sync_folder(&source)).map_err(io)
     }
+}
+
+/// Has the names in a file's folder on the disk.
+fn sync_folder(file: &Path) -> io::Result<()> {
+    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// The secrets that a plan and its inputs name.
+fn secrets_in(created: &EventKind) -> Vec<SecretReference> {
+    fn collect(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::String(text) if text.starts_with("secret:") => drop(found.insert(text.clone())),
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    if let EventKind::RunCreated { plan, inputs, .. } = created {
+        inputs.values().for_each(|value| collect(value, &mut found));
+        plan.env.values().for_each(|value| collect(&Value::String(value.clone()), &mut found));
+        let steps = plan.states.iter().flat_map(|state| &state.steps);
+        steps.for_each(|step| collect(&step.config, &mut found));
+    }
+    found.iter().filter_map(|text| SecretReference::in_text(text)?.ok()).collect()
 }
 
 fn exists(path: &Path) -> bool {

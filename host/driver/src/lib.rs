@@ -8,6 +8,10 @@
 //!   step in a sequence costs one commit.
 //! - A run is carried out by one process: a [`Claim`] holds a lock that the kernel releases when the process dies.
 //! - An attempt that was in flight is executed again as the same attempt; what it had begun outside is adopted, never repeated.
+//! - Whatever an attempt has begun has stopped before its end is recorded, so that no step works beside what needs it. Its
+//!   containers are removed after that: until it is durable they are what the next execution adopts.
+//! - A panic in an attempt, and an event log that cannot be written, end the attempt or the carrying out, and never hang it.
+//! - What a process leaves that dies, the next one removes ([`Host::sweep`]), for runs that are over.
 //! - After a run has ended, or was left waiting for a person, no task and no thread of it is left.
 //! - Nothing polls. A run waits for messages of its attempts, for timers, and for the token that stops it.
 //!

@@ -2,10 +2,10 @@
 
 use crate::{
     Claim, DriverError, Grants, Host,
-    attempt::{self, Attempt},
+    attempt::{Again, Attempt, LogFile},
     clock::{now_ms, until},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{collections::HashMap, sync::Arc};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use windlass_capabilities::{Masker, StepTools};
 use windlass_contract::{RunId, StepName};
-use windlass_engine::{Command, Decision, Event, EventKind, Outcome, Reason, Run, RunStatus};
+use windlass_engine::{Command, Decision, Event, EventKind, Outcome, Reason, ReasonKind, Run, RunStatus, StepState};
 use windlass_manifest::plan::Step;
 
 /// How a run was left.
@@ -105,8 +105,8 @@ pub(crate) struct Shared {
     pub(crate) grants: Grants,
     pub(crate) masker: Masker,
     pub(crate) facts: mpsc::Sender<Fact>,
-    /// Held while the workspace is filled, so that it is filled once.
-    pub(crate) workspace: Mutex<()>,
+    /// Held while the workspace is filled, so that it is filled once; true when it has been, or had been before.
+    pub(crate) workspace: Mutex<bool>,
     pub(crate) at_once: CancellationToken,
 }
 
@@ -118,7 +118,8 @@ const BATCH: usize = 256;
 /// `decisions` are what a person says became of steps that wait for that.
 ///
 /// # Errors
-/// When the event log cannot be written: the run is then left as it was recorded, and can be taken up again.
+/// When the event log cannot be written, or a decision is about nothing that waits for one. The run is then left as it was
+/// recorded, and can be taken up again: its containers go on, because they are what the next execution adopts.
 pub async fn carry_out(
     host: &Host,
     mut claim: Claim,
@@ -135,14 +136,22 @@ pub async fn carry_out(
         grants,
         masker: Masker::default(),
         facts,
-        workspace: Mutex::new(()),
+        workspace: Mutex::new(false),
         at_once: stop.at_once.clone(),
     });
     let mut carrier = Carrier { shared, stops: HashMap::new(), tasks: JoinSet::new(), timers: JoinSet::new(), notices };
+    // What earlier processes left behind goes away beside the steps.
+    let sweeping = host.clone();
+    carrier.tasks.spawn(async move { sweeping.sweep().await });
 
     if claim.taken_up {
-        carrier.execute_again(&claim.run);
+        host.mask_known_secrets(&claim.secrets, &carrier.shared.masker).await;
+        // Before the decisions, whose attempts begin anew: what is in flight here was so when the host died.
+        let again = attempts_again(&claim.run);
         claim.commands = carrier.decide(&mut claim, decisions).await?;
+        for begin in again {
+            carrier.start(begin);
+        }
     }
     let commands = std::mem::take(&mut claim.commands);
     carrier.act(&claim.run, commands);
@@ -181,8 +190,7 @@ pub async fn carry_out(
     // Containers of ended attempts are removed beside the next steps; the last ones are waited for.
     while carrier.tasks.join_next().await.is_some() {}
     if let Ending::Finished(outcome) = &ending {
-        let keep = claim.run.plan().workspace.persistent;
-        carrier.shared.host.tidy(claim.run.id(), claim.taken_up, keep).await;
+        carrier.shared.host.tidy(&claim.run, claim.taken_up).await;
         let _ = carrier.notices.send(Notice::Finished { outcome: *outcome });
     }
     Ok(ending)
@@ -198,35 +206,78 @@ fn gates(run: &Run) -> Vec<StepName> {
     outstanding.into_iter().filter_map(gate).collect()
 }
 
-/// Adds, for every command that can be answered at once, its answer: the intent of `StartStep`, the end of the run. Gives
-/// back the commands, whose effects may begin when `events` are durable.
-pub(crate) fn with_intents(
-    run: &mut Run,
-    mut commands: Vec<Command>,
-    events: &mut Vec<Event>,
-) -> Result<Vec<Command>, DriverError> {
-    let mut i = 0;
-    while i < commands.len() {
-        let kind = match &commands[i] {
-            Command::StartStep { step, attempt, .. } => {
-                Some(EventKind::StepStarted { step: step.clone(), attempt: *attempt })
-            }
-            Command::Finish { outcome } => Some(EventKind::RunFinished { outcome: *outcome }),
-            Command::StartTimer { .. } | Command::OpenGate { .. } | Command::CancelStep { .. } => None,
-        };
-        if let Some(kind) = kind {
-            let event = Event { at_ms: now_ms(), kind };
-            commands.extend(apply(run, &event)?);
-            events.push(event);
-        }
-        i += 1;
-    }
-    Ok(commands)
+/// After a crash: every attempt that was in flight, to be executed again as the same attempt.
+fn attempts_again(run: &Run) -> Vec<Begin> {
+    let again = |flight: windlass_engine::InFlight<'_>| Begin {
+        step: flight.step.clone(),
+        attempt: flight.attempt,
+        config: flight.config.clone(),
+        timeout_ms: flight.step.timeout_ms,
+        warnings: Vec::new(),
+        again: Some(Again {
+            started_ms: flight.started_ms,
+            containers: flight.containers.iter().map(|c| (c.index, c.name.clone())).collect(),
+        }),
+        cancelling: flight.cancelling,
+    };
+    run.in_flight().into_iter().map(again).collect()
 }
 
-fn apply(run: &mut Run, event: &Event) -> Result<Vec<Command>, DriverError> {
-    let at = usize::MAX;
-    run.apply(event).map_err(|source| DriverError::History { run: run.id().clone(), at, source })
+/// Events that are about to become durable in one commit, as the run takes them.
+pub(crate) struct Draft<'a> {
+    pub(crate) run: &'a mut Run,
+    /// How many events the run has already, for an error's words.
+    pub(crate) before: usize,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Draft<'_> {
+    /// The run takes an event, and the intents that follow from it; gives the commands whose effects may begin when all of
+    /// it is durable.
+    fn add(&mut self, kind: EventKind) -> Result<Vec<Command>, DriverError> {
+        let commands = self.apply(kind)?;
+        self.intend(commands)
+    }
+
+    /// Adds, for every command that can be answered at once, its answer: the intent of `StartStep`, the end of the run.
+    pub(crate) fn intend(&mut self, mut commands: Vec<Command>) -> Result<Vec<Command>, DriverError> {
+        let mut i = 0;
+        while i < commands.len() {
+            let kind = match &commands[i] {
+                Command::StartStep { step, attempt, .. } => {
+                    Some(EventKind::StepStarted { step: step.clone(), attempt: *attempt })
+                }
+                Command::Finish { outcome } => Some(EventKind::RunFinished { outcome: *outcome }),
+                Command::StartTimer { .. } | Command::OpenGate { .. } | Command::CancelStep { .. } => None,
+            };
+            if let Some(kind) = kind {
+                commands.extend(self.apply(kind)?);
+            }
+            i += 1;
+        }
+        Ok(commands)
+    }
+
+    fn apply(&mut self, kind: EventKind) -> Result<Vec<Command>, DriverError> {
+        let event = Event { at_ms: now_ms(), kind };
+        let at = self.before + self.events.len();
+        let commands = self.run.apply(&event);
+        let commands = commands.map_err(|source| DriverError::History { run: self.run.id().clone(), at, source })?;
+        self.events.push(event);
+        Ok(commands)
+    }
+}
+
+/// An attempt that is to begin now, or again.
+struct Begin {
+    step: Step,
+    attempt: u32,
+    config: Value,
+    timeout_ms: u64,
+    warnings: Vec<String>,
+    again: Option<Again>,
+    /// It had been asked to stop already.
+    cancelling: bool,
 }
 
 struct Carrier {
@@ -243,16 +294,21 @@ struct Carrier {
 impl Carrier {
     /// Makes `kinds` durable in one commit, together with the intents that follow from them; then their commands may be acted on.
     async fn record(&self, claim: &mut Claim, kinds: Vec<EventKind>) -> Result<Vec<Command>, DriverError> {
-        let mut events = Vec::with_capacity(kinds.len() * 2);
+        let mut draft = claim.draft();
         let mut commands = Vec::new();
         for kind in kinds {
-            let event = Event { at_ms: now_ms(), kind };
-            let new = apply(&mut claim.run, &event)?;
-            events.push(event);
-            commands.extend(with_intents(&mut claim.run, new, &mut events)?);
+            commands.extend(draft.add(kind)?);
         }
-        claim.next = self.shared.host.parts.store.append(&self.shared.run, claim.next, &events).await?;
+        let events = draft.events;
+        self.commit(claim, &events).await?;
         Ok(commands)
+    }
+
+    async fn commit(&self, claim: &mut Claim, events: &[Event]) -> Result<(), DriverError> {
+        if !events.is_empty() {
+            claim.next = self.shared.host.parts.store.append(&self.shared.run, claim.next, events).await?;
+        }
+        Ok(())
     }
 
     /// Takes what attempts have told, in one commit; then lets them go on, and tells the world.
@@ -266,13 +322,16 @@ impl Carrier {
                     after.push(After::GoOn(durable));
                 }
                 Fact::Ended { kind, tools } => {
+                    let kind = decided_by_cancel(&claim.run, kind);
                     after.push(After::Tell(kind.clone(), tools));
                     kinds.push(kind);
                 }
                 Fact::Due { step, attempt } => {
                     // A timer that a cancel has made needless may still ring.
-                    let due = |command: &Command| matches!(command, Command::StartTimer { step: s, attempt: a, .. } if *s == step && *a == attempt);
-                    if claim.run.outstanding().iter().any(due) {
+                    let retrying = claim.run.step(&step).is_some_and(|step| {
+                        matches!(step.state, StepState::Retrying { .. }) && step.attempts.len() + 1 == attempt as usize
+                    });
+                    if retrying {
                         kinds.push(EventKind::RetryDue { step, attempt });
                     }
                 }
@@ -324,7 +383,8 @@ impl Carrier {
             match command {
                 Command::StartStep { step, attempt, config, timeout_ms, warnings } => {
                     let Some(planned) = run.planned_step(&step) else { continue };
-                    self.start(planned, attempt, config, timeout_ms, warnings, None);
+                    let step = planned.clone();
+                    self.start(Begin { step, attempt, config, timeout_ms, warnings, again: None, cancelling: false });
                 }
                 Command::StartTimer { step, attempt, due_ms } => {
                     let facts = self.shared.facts.clone();
@@ -344,47 +404,20 @@ impl Carrier {
         }
     }
 
-    fn start(
-        &mut self,
-        step: &Step,
-        attempt: u32,
-        config: Value,
-        timeout_ms: u64,
-        warnings: Vec<String>,
-        again: Option<attempt::Again>,
-    ) {
+    fn start(&mut self, begin: Begin) {
+        let Begin { step, attempt, config, timeout_ms, warnings, again, cancelling } = begin;
         let stop = CancellationToken::new();
-        self.stops.insert((step.name.clone(), attempt), stop.clone());
-        let notice = Notice::Started { step: step.name.clone(), attempt, again: again.is_some() };
-        let _ = self.notices.send(notice);
-        let attempt = Attempt {
-            shared: Arc::clone(&self.shared),
-            step: step.clone(),
-            attempt,
-            config,
-            timeout_ms,
-            warnings,
-            again,
-            stop,
-        };
-        self.tasks.spawn(attempt.carry_out());
-    }
-
-    /// After a crash: every attempt that was in flight, as the same attempt.
-    fn execute_again(&mut self, run: &Run) {
-        for flight in run.in_flight() {
-            let again = attempt::Again {
-                started_ms: flight.started_ms,
-                containers: flight.containers.iter().map(|c| (c.index, c.name.clone())).collect(),
-            };
-            let timeout = flight.step.timeout_ms;
-            self.start(flight.step, flight.attempt, flight.config.clone(), timeout, Vec::new(), Some(again));
-            if flight.cancelling
-                && let Some(stop) = self.stops.get(&(flight.step.name.clone(), flight.attempt))
-            {
-                stop.cancel();
-            }
+        if cancelling {
+            stop.cancel();
         }
+        self.stops.insert((step.name.clone(), attempt), stop.clone());
+        // The log is begun before anybody hears of the attempt: who follows it then follows this execution's log, and not what
+        // an earlier one has left.
+        let log = LogFile::begin(&self.shared, &step.name, attempt);
+        let _ = self.notices.send(Notice::Started { step: step.name.clone(), attempt, again: again.is_some() });
+        let shared = Arc::clone(&self.shared);
+        let attempt = Attempt { shared, step, attempt, config, timeout_ms, warnings, again, stop, log };
+        self.tasks.spawn(attempt.carry_out());
     }
 
     /// Records what a person has decided; gives the commands that are now to be acted on, old and new.
@@ -393,30 +426,38 @@ impl Carrier {
         claim: &mut Claim,
         decisions: &[(StepName, Decision, String)],
     ) -> Result<Vec<Command>, DriverError> {
-        let mut kinds = Vec::new();
+        let mut draft = claim.draft();
         for (step, decision, by) in decisions {
-            let attempt = claim.run.outstanding().into_iter().find_map(|command| match command {
+            let attempt = draft.run.outstanding().into_iter().find_map(|command| match command {
                 Command::OpenGate { step: of, attempt } if of == *step => Some(attempt),
                 _ => None,
             });
             let Some(attempt) = attempt else {
-                return Err(DriverError::NothingToDecide { run: claim.run.id().clone(), step: step.clone() });
+                return Err(DriverError::NothingToDecide { run: self.shared.run.clone(), step: step.clone() });
             };
-            kinds.push(EventKind::StepDecided { step: step.clone(), attempt, decision: *decision, by: by.clone() });
-        }
-        let mut events = Vec::new();
-        for kind in kinds {
-            let event = Event { at_ms: now_ms(), kind };
-            apply(&mut claim.run, &event)?;
-            events.push(event);
+            draft.apply(EventKind::StepDecided { step: step.clone(), attempt, decision: *decision, by: by.clone() })?;
         }
         // All that is outstanding, old and new, gets its intent in this commit.
-        let outstanding = claim.run.outstanding();
-        let commands = with_intents(&mut claim.run, outstanding, &mut events)?;
-        if !events.is_empty() {
-            claim.next = self.shared.host.parts.store.append(&self.shared.run, claim.next, &events).await?;
-        }
+        let outstanding = draft.run.outstanding();
+        let commands = draft.intend(outstanding)?;
+        let events = draft.events;
+        self.commit(claim, &events).await?;
         Ok(commands)
+    }
+}
+
+/// In a run that was asked to stop, nobody is asked what became of an attempt: it is lost, as the engine says of those that
+/// were waiting for a person already.
+fn decided_by_cancel(run: &Run, kind: EventKind) -> EventKind {
+    match kind {
+        EventKind::StepUndecided { step, attempt }
+            if run.step(&step).is_some_and(|step| step.state == StepState::Running { cancelling: true }) =>
+        {
+            let message = "nobody knows whether it took effect, and the run was asked to stop";
+            let reason = Reason { kind: ReasonKind::Lost, code: None, message: message.to_owned() };
+            EventKind::StepFinished { step, attempt, outcome: Outcome::Lost, reason: Some(reason), outputs: Map::new() }
+        }
+        kind => kind,
     }
 }
 

@@ -17,7 +17,11 @@ use crate::{
 use reqwest::{Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use url::Url;
 use windlass_contract::{Digest, PluginName, SecretValue};
 
@@ -27,6 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one request may take in all, in seconds: the largest component at 256 KiB a second, so that a slow drip ends.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(260);
+/// How long a registry may think about a publication in silence, in seconds: its gate compiles the component, which may
+/// take 300, and two wait for each other.
+const GATE_TIMEOUT: Duration = Duration::from_secs(660);
 /// How many redirects are followed: a registry and its content network need two.
 const MAX_REDIRECTS: usize = 5;
 /// Largest index document of one plugin, in bytes: some ten thousand versions.
@@ -40,12 +47,30 @@ pub struct Registry {
     http: reqwest::Client,
     token: Option<SecretValue>,
     cache: PathBuf,
+    /// The bearer token of the last challenge of the registry itself. A big body must not be sent without it: the refusal
+    /// would come, and the connection be closed, before the body is read.
+    bearer: Mutex<Option<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Cached {
     etag: String,
     body: String,
+}
+
+/// `silence`: how long the registry may say nothing.
+fn client(url: &RegistryUrl, silence: Duration) -> Result<reqwest::Client, PackageError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(silence)
+        .timeout(TOTAL_TIMEOUT.max(silence))
+        .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS));
+    if url.is_local() {
+        // A proxy cannot reach this machine's loopback.
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| PackageError::Unreachable { registry: url.to_string(), why: error.to_string() })
 }
 
 impl Registry {
@@ -56,21 +81,9 @@ impl Registry {
     pub fn new(home: &Home, url: RegistryUrl, token: Option<SecretValue>) -> Result<Self, PackageError> {
         // Fails when a provider is there already, which is what is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS));
-        if url.is_local() {
-            // A proxy cannot reach this machine's loopback.
-            builder = builder.no_proxy();
-        }
-        let http = builder
-            .build()
-            .map_err(|error| PackageError::Unreachable { registry: url.to_string(), why: error.to_string() })?;
+        let http = client(&url, READ_TIMEOUT)?;
         let cache = home.index_cache().join(&hex::encode(Sha256::digest(url.to_string()))[..16]);
-        Ok(Registry { url, http, token, cache })
+        Ok(Registry { url, http, token, cache, bearer: Mutex::default() })
     }
 
     /// The registry of a plugin's namespace.
@@ -249,14 +262,18 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// Sends a request; answers a bearer challenge once. `body` is a media type and the bytes.
+    /// Sends a request with the token of the challenge before, if there was one; answers a new challenge once. `body` is a
+    /// media type and the bytes.
     async fn authorised(
         &self,
         method: Method,
         url: Url,
         body: Option<(&str, &[u8])>,
     ) -> Result<reqwest::Response, PackageError> {
-        let mut bearer = None;
+        let is_own = url.origin() == self.url.url().origin();
+        let known = || self.bearer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bearer = if is_own { known().clone() } else { None };
+        let mut challenged = false;
         loop {
             let mut request = self.http.request(method.clone(), url.clone());
             if let Some((media_type, bytes)) = body {
@@ -266,16 +283,23 @@ impl Registry {
                 request = request.bearer_auth(bearer);
             }
             let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-            if response.status() != StatusCode::UNAUTHORIZED || bearer.is_some() {
+            if response.status() != StatusCode::UNAUTHORIZED || challenged {
                 return Ok(response);
             }
+            challenged = true;
             let challenge = response
                 .headers()
                 .get(header::WWW_AUTHENTICATE)
                 .and_then(|v| v.to_str().ok())
                 .and_then(Challenge::parse);
             match challenge {
-                Some(challenge) => bearer = Some(self.bearer(&url, &challenge).await?),
+                Some(challenge) => {
+                    let given = self.bearer(&url, &challenge).await?;
+                    if is_own {
+                        *known() = Some(given.clone());
+                    }
+                    bearer = Some(given);
+                }
                 None => return Ok(response),
             }
         }
@@ -338,8 +362,7 @@ impl Registry {
                 return Err(self.refused(response, format!("PUT {path}")).await);
             }
         }
-        let response = self
-            .http
+        let response = client(&self.url, GATE_TIMEOUT)?
             .post(self.url.join("/api/v1/publish"))
             .bearer_auth(String::from_utf8_lossy(token.expose()))
             .json(request)

@@ -10,11 +10,11 @@ use crate::{
     lock::{Lock, Locked},
     release::{Release, newest},
     signature::{PublisherKey, Signature},
-    store::Entry,
+    store::{Entry, Store},
 };
 use semver::VersionReq;
 use std::{fmt::Write as _, path::Path, str::FromStr};
-use windlass_contract::{Interface, NameError, Permissions, PluginKind, PluginName, PluginRef};
+use windlass_contract::{Digest, Interface, NameError, Permissions, PluginKind, PluginName, PluginRef};
 use windlass_runtime::Inspection;
 
 /// A plugin that is wanted: `windlass:shell`, or `windlass:shell@^0.1`.
@@ -200,7 +200,8 @@ pub struct Outcome {
 
 /// Installs plugins into the project in the folder `project`.
 ///
-/// What is locked, granted and in the store already costs no request.
+/// What is locked, granted and in the store already costs no request. Its bytes are hashed and it is compiled where that is
+/// missing, so that an install mends what was damaged, and what another version of the host had compiled.
 ///
 /// # Errors
 /// See [`PackageError`]. When any plugin fails, the project's lock and grants are as they were.
@@ -219,10 +220,16 @@ pub async fn install(
     for request in requests {
         let locked = lock.get(&request.name, &request.requirement).ok().cloned();
         if let Some(locked) = &locked
-            && home.store().get(&locked.digest)?.is_some()
-            && consented(&lock, &grants, &locked.name, &locked.permissions)
+            && whole(&home.store(), &locked.digest)?.is_some()
+            && (matches!(consent, Consent::Given) || consented(&lock, &grants, &locked.name, &locked.permissions))
             && (locked.signature.is_some() || options.allow_unsigned)
         {
+            let path = home.store().wasm(&locked.digest);
+            let compiled = components.compile(locked.digest, &path).await;
+            compiled.map_err(|why| bad_component(&locked.plugin(), why))?;
+            if matches!(consent, Consent::Given) && !locked.permissions.within(&grants.of(&locked.name)) {
+                grants.plugins.insert(locked.name.clone(), locked.permissions.clone());
+            }
             outcomes.push(Outcome { plugin: locked.plugin(), verification: None, fetched: false, replaced: None });
             continue;
         }
@@ -249,6 +256,11 @@ pub async fn install(
         }
     }
     Ok(outcomes)
+}
+
+/// A component that is here, its bytes as they should be. A damaged one is fetched again.
+fn whole(store: &Store, digest: &Digest) -> Result<Option<Entry>, PackageError> {
+    Ok(if store.verify(digest)? == Some(*digest) { store.get(digest)? } else { None })
 }
 
 /// Whether what a plugin asks was agreed to: it is granted as a whole, or it is no more than what was locked when the
@@ -291,7 +303,7 @@ async fn install_one(
 
     let plugin = PluginRef { name: name.clone(), version: release.version.clone(), digest: release.digest };
     let store = home.store();
-    let present = store.get(&release.digest)?;
+    let present = whole(&store, &release.digest)?;
     let fetched = present.is_none();
     let (wasm, facts) = match present {
         Some(entry) => (None, FactsOf::Entry(entry)),
@@ -303,7 +315,9 @@ async fn install_one(
     };
     facts.check(&plugin, &release)?;
 
-    if !consented(lock, grants, name, &release.permissions) {
+    // Whoever says --grant means all that is asked, also where the grant was narrowed before.
+    let is_given = matches!(consent, Consent::Given) && !release.permissions.within(&grants.of(name));
+    if is_given || !consented(lock, grants, name, &release.permissions) {
         let before = lock.plugins.get(name).map(|locked| locked.permissions.clone());
         let question = ConsentRequest {
             plugin: plugin.clone(),

@@ -6,7 +6,7 @@
 //! - *formats*, pure, shared with `registry-server`: the plugin manifest ([`manifest`]), the index line and the publish
 //!   request ([`release`]), signatures ([`signature`]), the OCI packaging ([`oci`]);
 //! - *effects*: the user's folder ([`home`]), the store of components ([`store`]), the project's lock and grants
-//!   ([`lock`], [`grants`]), the HTTP client ([`client`]), and what is built of those: [`install`], [`installed`],
+//!   ([`lock`], [`grants`]), the HTTP client ([`client`]), and what is built of those: [`mod@install`], [`mod@installed`],
 //!   [`publish`].
 //!
 //! **Invariants.**

@@ -2,7 +2,7 @@
 //!
 //! **Purpose.** Turns a component on disk into something that can be called ([`Runtime::compile`], [`Runtime::load`]),
 //! calls it within limits and with exactly what it was granted ([`Runtime::run`] and its siblings), and says in words
-//! what went wrong ([`CallError`]). [`inspect`] tells what a component is without compiling it.
+//! what went wrong ([`CallError`]). [`inspect()`] tells what a component is without compiling it.
 //!
 //! **Invariants.**
 //! - The host never compiles: a child process does, with limits of its own. Compiled code comes from the

@@ -51,6 +51,7 @@ struct Shared {
     compiler: PathBuf,
     /// A place for each instance of the pool.
     places: Arc<Semaphore>,
+    concurrency: usize,
     /// One compilation at a time: each may take gigabytes and all processors.
     compiling: tokio::sync::Mutex<()>,
     /// What is mapped, the most recently loaded last.
@@ -172,9 +173,15 @@ impl Runtime {
             cache,
             compiler: settings.compiler,
             places: Arc::new(Semaphore::new(places)),
+            concurrency: places,
             compiling: tokio::sync::Mutex::default(),
             loaded: Mutex::default(),
         })))
+    }
+
+    /// How many calls run at once.
+    pub fn concurrency(&self) -> usize {
+        self.0.concurrency
     }
 
     /// Compiles the component at `wasm` in a child process, or finds that it has been.

@@ -38,11 +38,27 @@ fn open(path: &Path) -> Result<File, StoreError> {
     options.open(path).map_err(StoreError::io("open the lock", path))
 }
 
-/// Takes the lock at `path` alone, and waits for it: only for what others hold for milliseconds. Blocks the thread.
-pub(crate) fn wait(path: &Path) -> Result<File, StoreError> {
+/// Takes the lock at `path`, shared or alone, and waits for it: only for what others hold for milliseconds. Blocks the thread.
+pub(crate) fn wait(path: &Path, shared: bool) -> Result<File, StoreError> {
     let file = open(path)?;
-    file.lock().map_err(StoreError::io("take the lock", path))?;
+    let taken = if shared { file.lock_shared() } else { file.lock() };
+    taken.map_err(StoreError::io("take the lock", path))?;
     Ok(file)
+}
+
+/// Whether somebody holds the lock at `path` alone. Looks by a shared lock that is let go of at once; callers keep those apart
+/// who would be refused because of that.
+pub(crate) fn is_taken(path: &Path) -> Result<bool, StoreError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(StoreError::io("open the lock", path)(source)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(StoreError::io("look at the lock", path)(source)),
+    }
 }
 
 /// Takes the lock at `path` without waiting; shared with other shared holders, or alone.

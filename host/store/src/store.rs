@@ -37,6 +37,9 @@ const DATABASE: &str = "windlass.db";
 const OWNER_LOCK: &str = "owner.lock";
 /// Touched after each commit: what other processes watch. The database's own files change before a commit is visible.
 const COMMITS: &str = "commits";
+/// Held for a moment: alone by who takes a run's lock, shared by who looks whether one is taken. Looking takes the run's lock
+/// for that moment, and nobody may be refused it because of that.
+const CLAIMS_LOCK: &str = "claims.lock";
 /// In a run's folder: held by who carries the run out.
 const RUN_LOCK: &str = "run.lock";
 
@@ -100,7 +103,8 @@ impl Store {
         let path = dir.join(DATABASE);
         let open = |path: &Path| OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(path);
         let setup = dir.join(SETUP_LOCK);
-        let setup = tokio::task::spawn_blocking(move || lock::wait(&setup)).await.map_err(|_| StoreError::Closed)??;
+        let setup =
+            tokio::task::spawn_blocking(move || lock::wait(&setup, false)).await.map_err(|_| StoreError::Closed)??;
         // Made here and not by SQLite, which would let everybody read it.
         open(&path).map_err(StoreError::io("make the database", &path))?;
         let commits = dir.join(COMMITS);
@@ -150,10 +154,20 @@ impl Store {
     pub fn lock_run(&self, run: &RunId) -> Result<RunLock, StoreError> {
         let dir = crate::logs::run_dir(&self.dir, run);
         lock::make_dir(&dir)?;
+        let _nobody_looks = lock::wait(&self.dir.join(CLAIMS_LOCK), false)?;
         match lock::take(&dir.join(RUN_LOCK), false)? {
             Held::Mine(file) => Ok(RunLock::new(file)),
             Held::By(by) => Err(StoreError::RunOwned { run: run.clone(), by }),
         }
+    }
+
+    /// Whether somebody carries a run out at this moment. Changes nothing, and keeps nobody from taking the run up.
+    ///
+    /// # Errors
+    /// When that cannot be looked at.
+    pub fn is_locked(&self, run: &RunId) -> Result<bool, StoreError> {
+        let _nobody_takes = lock::wait(&self.dir.join(CLAIMS_LOCK), true)?;
+        lock::is_taken(&crate::logs::run_dir(&self.dir, run).join(RUN_LOCK))
     }
 
     /// Makes a run of its first events, the first of which is `RunCreated`; gives the number of the next one.

@@ -1,7 +1,7 @@
 //! A real registry on a loopback port, real components made from text, and a home for the client.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by several test programs")]
 
-use axum::{extract::Request, middleware::Next};
+use axum::{extract::Request, http::StatusCode, middleware::Next};
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -107,6 +107,7 @@ pub struct World {
     /// Owns the namespaces `acme` and `windlass`.
     pub token: String,
     requests: Arc<AtomicUsize>,
+    challenges: Arc<AtomicUsize>,
 }
 
 impl World {
@@ -121,21 +122,32 @@ impl World {
         let data = folder.path().join("registry");
         let token = Tokens::new(&data).create("ci", &["acme".to_owned(), "windlass".to_owned()], 1).expect("a token");
         let registry = Registry::open(Settings { data, public: address.parse().expect("a URL"), components });
-        let requests = Arc::new(AtomicUsize::new(0));
-        let count = requests.clone();
+        let (requests, challenges) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let (count, count_challenges) = (requests.clone(), challenges.clone());
         let router = registry.expect("a registry").router().layer(axum::middleware::from_fn(
             move |request: Request, next: Next| {
                 count.fetch_add(1, Ordering::SeqCst);
-                next.run(request)
+                let challenges = count_challenges.clone();
+                async move {
+                    let response = next.run(request).await;
+                    let is_challenge = response.status() == StatusCode::UNAUTHORIZED;
+                    challenges.fetch_add(usize::from(is_challenge), Ordering::SeqCst);
+                    response
+                }
             },
         ));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        World { folder, address, token, requests }
+        World { folder, address, token, requests, challenges }
     }
 
     /// How many requests came since the last time.
     pub fn requests(&self) -> usize {
         self.requests.swap(0, Ordering::SeqCst)
+    }
+
+    /// How many requests were answered that they need a token.
+    pub fn challenges(&self) -> usize {
+        self.challenges.load(Ordering::SeqCst)
     }
 
     pub fn data(&self) -> PathBuf {

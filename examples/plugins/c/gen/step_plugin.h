@@ -644,7 +644,8 @@ extern windlass_plugin_http_own_request_t windlass_plugin_http_constructor_reque
 extern void windlass_plugin_http_method_request_header(windlass_plugin_http_borrow_request_t self, step_plugin_string_t *name, step_plugin_string_t *value);
 // Adds a header of `prefix` and the secret's value, which the plugin never sees: `("authorization", "Bearer ", s)`.
 extern void windlass_plugin_http_method_request_secret_header(windlass_plugin_http_borrow_request_t self, step_plugin_string_t *name, step_plugin_string_t *prefix, windlass_plugin_http_borrow_secret_t value);
-// The body. Placeholders of secrets in it are replaced when the host is one they are bound to.
+// Appends to the body; one call takes 16 MiB at most, so a large body is given in several. Placeholders of secrets in it
+// are replaced when the host is one they are bound to.
 extern void windlass_plugin_http_method_request_body(windlass_plugin_http_borrow_request_t self, step_plugin_list_u8_t *bytes);
 // How long to wait for the whole answer. Default 30,000.
 extern void windlass_plugin_http_method_request_timeout_ms(windlass_plugin_http_borrow_request_t self, uint32_t ms);

@@ -38,7 +38,7 @@ pub struct DockerSettings {
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum EngineError {
     #[error(
-        "no container engine answers at {host} ({why}); start Docker (`systemctl start docker`, or scripts/start-docker), \
+        "no container engine answers at {host} ({why}); start Docker (`systemctl start docker`), \
          or set DOCKER_HOST"
     )]
     Unavailable { host: String, why: String },

@@ -94,6 +94,8 @@ pub(crate) struct StepWork {
     pub(crate) cancelled: CancellationToken,
     /// How long containers get between SIGTERM and SIGKILL once it is set.
     grace: OnceLock<Duration>,
+    /// Set when that is to wait no longer.
+    pub(super) at_once: CancellationToken,
     /// Starts that are under way, and containers that are waited for. They go on when the guest that asked is gone.
     tasks: TaskTracker,
     started: AtomicU32,
@@ -124,6 +126,7 @@ impl StepWork {
             created_before: created_before.into_iter().collect(),
             cancelled: CancellationToken::new(),
             grace: OnceLock::new(),
+            at_once: CancellationToken::new(),
             tasks: TaskTracker::new(),
             started: AtomicU32::new(0),
             names: Mutex::new(names),
@@ -146,6 +149,9 @@ impl StepWork {
 
     pub(crate) async fn stop(&self, grace: Duration) {
         let _ = self.grace.set(grace);
+        if grace.is_zero() {
+            self.at_once.cancel();
+        }
         self.cancelled.cancel();
         self.tasks.close();
         self.tasks.wait().await;

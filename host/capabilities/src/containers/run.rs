@@ -286,9 +286,16 @@ impl StepWork {
             Either::Left(ended) => ended,
             Either::Right(grace) => {
                 self.signal(&name, "SIGTERM").await;
-                match tokio::time::timeout(grace, &mut ending).await {
-                    Ok(ended) => ended,
-                    Err(_) => {
+                let patient = async {
+                    tokio::select! {
+                        () = tokio::time::sleep(grace) => {}
+                        () = self.at_once.cancelled() => {}
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    ended = &mut ending => ended,
+                    () = patient => {
                         self.signal(&name, "SIGKILL").await;
                         ending.await
                     }

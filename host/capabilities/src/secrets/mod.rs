@@ -2,7 +2,7 @@
 //!
 //! A plugin gets a handle. What it can do with it is what the host does on its behalf: put the value into a container's
 //! environment or a request's header, sign, and compute a MAC. For libraries that insist on a string there is a
-//! placeholder, made anew for each call and known to that call's [`Book`] alone.
+//! placeholder, made anew for each call and known to that call alone.
 
 mod mask;
 mod vault;

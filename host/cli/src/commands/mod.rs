@@ -39,8 +39,6 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut std::io::stdout());
             Ok(Exit::Success)
         }
-        // main takes this one before anything is started.
-        Command::Compile { .. } => Ok(Exit::Usage),
     }
 }
 

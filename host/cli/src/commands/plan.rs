@@ -8,6 +8,7 @@ use crate::{
     style,
 };
 use std::collections::BTreeMap;
+use windlass_contract::CodedError as _;
 use windlass_manifest::plan::{OnFailure, Plan};
 use windlass_package::Installed;
 
@@ -76,7 +77,13 @@ pub(super) fn bind(
 ) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
     let given: BTreeMap<String, String> = given.iter().cloned().collect();
     windlass_manifest::bind_inputs(plan, &given).map_err(|errors| {
-        let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let words: Vec<String> = errors
+            .iter()
+            .map(|error| match error.help() {
+                Some(help) => format!("{error}; {help}"),
+                None => error.to_string(),
+            })
+            .collect();
         UsageError(words.join("\n       ")).into()
     })
 }

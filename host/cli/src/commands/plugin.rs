@@ -15,6 +15,7 @@ use windlass_package::{
     Consent, ConsentRequest, Outcome, PackageError, Request,
     install::{Options, Verification},
     installed::{self, Health},
+    lock::Locked,
     publish,
 };
 
@@ -271,10 +272,10 @@ fn remove(app: &App, text: &str) -> anyhow::Result<Exit> {
 fn verify(app: &App, json: bool) -> anyhow::Result<Exit> {
     let all = installed::verify(&app.home, &app.project).map_err(coded)?;
     let bad = all.iter().any(|(_, health)| *health != Health::Sound);
-    let words = |health: &Health| match health {
+    let words = |locked: &Locked, health: &Health| match health {
         Health::Sound => "sound".to_owned(),
         Health::Missing => "not on this machine; windlass plugin install".to_owned(),
-        Health::Damaged { found } => format!("DAMAGED: its bytes have the digest {found}"),
+        Health::Damaged { found } => format!("DAMAGED: its bytes have the digest {found}, not {}", locked.digest),
         Health::BadSignature { why } => format!("BAD SIGNATURE: {why}"),
     };
     if json {
@@ -283,7 +284,7 @@ fn verify(app: &App, json: bool) -> anyhow::Result<Exit> {
             .map(|(locked, health)| {
                 serde_json::json!({
                     "name": locked.name, "version": locked.version, "digest": locked.digest,
-                    "sound": *health == Health::Sound, "words": words(health),
+                    "sound": *health == Health::Sound, "words": words(locked, health),
                 })
             })
             .collect();
@@ -292,13 +293,9 @@ fn verify(app: &App, json: bool) -> anyhow::Result<Exit> {
         for (locked, health) in &all {
             let sound = *health == Health::Sound;
             let sign = if sound { style::paint(style::GOOD, "✔") } else { style::paint(style::ERROR, "✘") };
-            anstream::println!(
-                "{sign} {}@{} {} {}",
-                locked.name,
-                locked.version,
-                words(health),
-                style::paint(style::FAINT, locked.digest)
-            );
+            let digest = if sound { style::paint(style::FAINT, locked.digest) } else { String::new() };
+            let line = format!("{sign} {}@{} {} {digest}", locked.name, locked.version, words(locked, health));
+            anstream::println!("{}", line.trim_end());
         }
     }
     Ok(if bad { Exit::Infrastructure } else { Exit::Success })

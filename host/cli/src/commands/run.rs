@@ -58,6 +58,8 @@ fn workspace(args: &RunArgs) -> anyhow::Result<Option<PathBuf>> {
 
 pub(crate) async fn resume(global: &Global, args: ResumeArgs) -> anyhow::Result<Exit> {
     let host = App::new(global, None)?.host().await?;
+    // A host that died after its run's end has left nothing to take up, but maybe something to remove.
+    host.sweep().await;
     let id = match &args.run {
         Some(text) => find_run(&host, text).await?,
         None => {

@@ -48,6 +48,7 @@ pub(crate) async fn runs(app: &App, args: RunsArgs) -> anyhow::Result<Exit> {
         let state = match run.outcome {
             Some(outcome) => format!("{} {outcome}", mark(outcome)),
             None if host.is_claimed(&run.id) => format!("▶ {}", run.status),
+            None if run.status == RunStatus::Waiting => style::paint(style::WARNING, "? waits for a decision"),
             None => style::paint(style::WARNING, "? left unfinished"),
         };
         let took = run.finished_at_ms.map(|end| style::duration(end.saturating_sub(run.created_at_ms)));

@@ -174,20 +174,18 @@ steps:
 #[test]
 fn exit_codes() {
     let mut project = Project::new();
-    let yaml = |commands: &str| {
-        format!(
-            "name: code\nsteps:\n  - {{ name: it, type: step.shell_exec, timeout: 1s, config: {{ image: IMAGE, commands: [{commands}] }} }}\n"
-        )
+    let yaml = |config: &str| {
+        format!("name: code\nsteps:\n  - {{ name: it, type: step.shell_exec, config: {{ image: IMAGE, {config} }} }}\n")
     };
-    project.run(&yaml("'true'")).expect(0);
-    project.run(&yaml("'false'")).expect(1);
+    project.run(&yaml("commands: ['true']")).expect(0);
+    project.run(&yaml("commands: ['false']")).expect(1);
     project.run("name: code\nsteps: []\n").expect(2);
-    project.run(&yaml("sleep 60")).expect(4);
+    project.run(&yaml("timeout: 1s, commands: [sleep 60]")).expect(4);
     project.windlass(["resume"]).expect(2);
     project.windlass(["--version"]).expect(0);
 
     project.set_env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
-    let output = project.run(&yaml("'true'")).expect(6);
+    let output = project.run(&yaml("commands: ['true']")).expect(6);
     assert!(output.all().contains("/nonexistent/docker.sock"), "{}", output.all());
 }
 

@@ -93,7 +93,13 @@ fn a_component_that_was_changed_does_not_run() {
     let output = project.windlass(["plugin", "verify"]);
     refused(&output, 6, &["examples:greet-c@0.1.0 DAMAGED", "windlass:shell@0.1.0 sound"]);
     // Without machine code of the sound bytes there is nothing to run: the changed ones are not compiled.
-    fs::remove_dir_all(project.home().join("cache/compiled")).unwrap();
+    let digest = component(&project, "examples:greet-c").file_stem().unwrap().to_str().unwrap().to_owned();
+    for entry in fs::read_dir(project.home().join("cache/compiled")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with(&digest) {
+            fs::remove_file(path).unwrap();
+        }
+    }
     refused(&project.run(GREET), 6, &["examples:greet-c@0.1.0 is not ready to run"]);
     assert!(project.runs().is_empty(), "no run was begun");
 

@@ -246,7 +246,7 @@ impl Host {
     }
 
     /// Removes what processes that died have left behind of runs that have ended, or that never came to be. Where there is
-    /// nothing of that kind, which is nearly always, it lists one small folder.
+    /// nothing of that kind, which is nearly always, it lists one small folder. A process does it once, beside its work.
     pub async fn sweep(&self) {
         // Where there is no such folder, nothing was ever begun here.
         let Ok(marks) = std::fs::read_dir(self.marks()) else { return };

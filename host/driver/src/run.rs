@@ -140,9 +140,6 @@ pub async fn carry_out(
         at_once: stop.at_once.clone(),
     });
     let mut carrier = Carrier { shared, stops: HashMap::new(), tasks: JoinSet::new(), timers: JoinSet::new(), notices };
-    // What earlier processes left behind goes away beside the steps.
-    let sweeping = host.clone();
-    carrier.tasks.spawn(async move { sweeping.sweep().await });
 
     if claim.taken_up {
         host.mask_known_secrets(&claim.secrets, &carrier.shared.masker).await;
@@ -462,6 +459,10 @@ fn decided_by_cancel(run: &Run, kind: EventKind) -> EventKind {
 }
 
 /// What follows a commit.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "at most a batch of them, for as long as a commit takes; boxes would only cost"
+)]
 enum After {
     GoOn(oneshot::Sender<Result<(), String>>),
     Tell(EventKind, Option<StepTools>),

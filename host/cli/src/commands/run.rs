@@ -121,7 +121,8 @@ async fn drive(
     let interrupted = on_signals(stop.clone())?;
     let (notices, told) = tokio::sync::mpsc::unbounded_channel();
     let reporter = tokio::spawn(Reporter::new(host, claim.run(), form).watch(told));
-    let ending = carry_out(host, claim, grants, decisions, stop, notices).await;
+    // What earlier processes left behind goes away beside the steps.
+    let (ending, ()) = tokio::join!(carry_out(host, claim, grants, decisions, stop, notices), host.sweep());
     let _ = reporter.await;
     let interrupted = interrupted.load(std::sync::atomic::Ordering::Relaxed);
     let ending = ending.map_err(coded)?;

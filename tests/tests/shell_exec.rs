@@ -171,9 +171,9 @@ fn failures_say_what_happened() {
     check("{ image: '127.0.0.1:1/none:1', commands: ['true'] }", 6, "image-pull-failed", "127.0.0.1:1/none:1");
     check(
         "{ image: IMAGE, commands: ['true'], artifacts_out: [{ key: a, path: nothing/here }] }",
-        6,
-        "invalid-config",
-        "there is no /workspace/nothing/here",
+        1,
+        "other",
+        "artifacts_out cannot be kept: there is no /workspace/nothing/here",
     );
     assert_eq!((project.containers(), project.volumes()), (vec![], vec![]), "nothing is left on the engine");
 }

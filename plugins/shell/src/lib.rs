@@ -112,7 +112,13 @@ fn spec(config: &Config) -> Result<containers::ContainerSpec, StepError> {
 fn save_artifacts(config: &Config, container: &containers::Container) -> Result<(), StepError> {
     let mut digests = Map::new();
     for wanted in config.artifacts_out.iter() {
-        let artifact = container.save(&wanted.path_in(&config.work_dir), &wanted.key)?;
+        let artifact = container.save(&wanted.path_in(&config.work_dir), &wanted.key).map_err(|error| match error {
+            // The commands did not make what they were to make: their failure, not the configuration's.
+            containers::ContainerError::NotFound(text) => {
+                StepError::Failed(format!("the commands succeeded, but artifacts_out cannot be kept: {text}"))
+            }
+            error => error.into(),
+        })?;
         let (digest, size) = (artifact.digest(), artifact.size());
         log::write(
             log::Level::Info,

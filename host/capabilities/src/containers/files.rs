@@ -8,8 +8,7 @@ use crate::artifacts::{Draft, Stored, TAR, WorkspaceFiles, keep, lay_out, pipe_i
 use async_trait::async_trait;
 use bollard::{
     errors::Error,
-    models::{ContainerCreateBody, HostConfig},
-    query_parameters::{CreateContainerOptions, DownloadFromContainerOptions, UploadToContainerOptions},
+    query_parameters::{DownloadFromContainerOptions, UploadToContainerOptions},
 };
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -151,30 +150,10 @@ impl StepWork {
 
     async fn make_holder(&self) -> Result<String> {
         let name = format!("{}-files", self.name_prefix());
-        let docker = &self.engine.connect().await?.docker;
-        let body = ContainerCreateBody {
-            image: Some(engine::VOID_IMAGE.to_owned()),
-            cmd: Some(vec!["never-started".to_owned()]),
-            labels: Some(spec::labels(&self.call, &self.engine.owner)),
-            host_config: Some(HostConfig {
-                network_mode: Some("none".to_owned()),
-                mounts: Some(vec![spec::workspace_mount(&self.call.run, &self.engine.owner, WORKSPACE, false)]),
-                ..HostConfig::default()
-            }),
-            ..ContainerCreateBody::default()
-        };
         self.remember(&name);
-        let options = CreateContainerOptions { name: Some(name.clone()), ..CreateContainerOptions::default() };
-        let mut created = docker.create_container(Some(options.clone()), body.clone()).await.map(drop);
-        if matches!(created, Err(Error::DockerResponseServerError { status_code: 404, .. })) {
-            self.engine.import_void().await?;
-            created = docker.create_container(Some(options), body).await.map(drop);
-        }
-        match created {
-            // 409: an earlier execution of this attempt made it.
-            Ok(()) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(name),
-            Err(error) => Err(self.engine.failed("reach the workspace", &error).into()),
-        }
+        let labels = spec::labels(&self.call, &self.engine.owner);
+        self.engine.hold_workspace(&self.call.run, &name, labels, "reach the workspace").await?;
+        Ok(name)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a run's workspace begins with.
+//! What a run's workspace begins with, and through what the host reaches it.
 
 use super::{
     Engine, EngineError, LABEL_OWNER, LABEL_RUN,
@@ -23,10 +23,29 @@ impl Engine {
     pub(crate) async fn fill_workspace(&self, run: &RunId, archive: &Path) -> Result<(), EngineError> {
         let refused = |why: String| EngineError::Refused { what: "fill the workspace".to_owned(), why };
         let file = tokio::fs::File::open(archive).await.map_err(|error| refused(error.to_string()))?;
-        let connection = self.connect().await?;
         let name = format!("windlass-{run}-fill");
         let labels =
             HashMap::from([(LABEL_RUN.to_owned(), run.to_string()), (LABEL_OWNER.to_owned(), self.owner.clone())]);
+        self.hold_workspace(run, &name, labels, "fill the workspace").await?;
+        let options = UploadToContainerOptions { path: WORKSPACE.to_owned(), ..UploadToContainerOptions::default() };
+        let body = bollard::body_try_stream(ReaderStream::with_capacity(file, CHUNK));
+        let patient = &self.connect().await?.patient;
+        let uploaded = patient.upload_to_container(&name, Some(options), body).await;
+        let uploaded = uploaded.map_err(|error| self.failed("fill the workspace", &error));
+        self.remove_container(&name).await?;
+        uploaded
+    }
+
+    /// Makes the container `name`, which is never started: through it the archive calls reach the run's workspace. One that is
+    /// there already, because the host died beside it, is as good. `purpose` is for the error.
+    pub(super) async fn hold_workspace(
+        &self,
+        run: &RunId,
+        name: &str,
+        labels: HashMap<String, String>,
+        purpose: &str,
+    ) -> Result<(), EngineError> {
+        let docker = &self.connect().await?.docker;
         let body = ContainerCreateBody {
             image: Some(VOID_IMAGE.to_owned()),
             cmd: Some(vec!["never-started".to_owned()]),
@@ -38,25 +57,15 @@ impl Engine {
             }),
             ..ContainerCreateBody::default()
         };
-        let create = || {
-            let options = CreateContainerOptions { name: Some(name.clone()), ..CreateContainerOptions::default() };
-            connection.docker.create_container(Some(options), body.clone())
-        };
-        let mut created = create().await;
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
+        let mut created = docker.create_container(Some(options.clone()), body.clone()).await;
         if matches!(created, Err(Error::DockerResponseServerError { status_code: 404, .. })) {
             self.import_void().await?;
-            created = create().await;
+            created = docker.create_container(Some(options), body).await;
         }
         match created {
-            // 409: a host that died in the middle of this made it.
-            Ok(_) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => {}
-            Err(error) => return Err(self.failed("fill the workspace", &error)),
+            Ok(_) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
+            Err(error) => Err(self.failed(purpose, &error)),
         }
-        let options = UploadToContainerOptions { path: WORKSPACE.to_owned(), ..UploadToContainerOptions::default() };
-        let body = bollard::body_try_stream(ReaderStream::with_capacity(file, CHUNK));
-        let uploaded = connection.patient.upload_to_container(&name, Some(options), body).await;
-        let uploaded = uploaded.map_err(|error| self.failed("fill the workspace", &error));
-        self.remove_container(&name).await?;
-        uploaded
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     DriverError,
     clock::now_ms,
+    log_file::LogFile,
     run::{Fact, Shared},
 };
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use std::{
     any::Any,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -22,10 +23,7 @@ use windlass_contract::{CodedError, EffectClass, Permissions, Recovery, StepCall
 use windlass_engine::{EventKind, Outcome, Reason, ReasonKind};
 use windlass_manifest::plan::Step;
 use windlass_runtime::{CallError, CallLimits, Plugin, RunReport, StepErrorKind};
-use windlass_store::{
-    StoreError,
-    logs::{LogStream, LogWriter},
-};
+use windlass_store::StoreError;
 
 /// How long a step that is asked to stop may take to do so, before it is ended: 10 s, what `docker stop` gives too.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -182,8 +180,7 @@ impl Attempt {
     /// A line of the host's own in the step's log.
     fn say(&self, line: &str) {
         if let Ok(log) = &self.log {
-            let line = windlass_capabilities::log::escape(&self.shared.masker.mask(line));
-            log.append(windlass_capabilities::LogStream::System, format!("{line}\n").as_bytes());
+            log.say(&windlass_capabilities::log::escape(&self.shared.masker.mask(line)));
         }
     }
 
@@ -378,47 +375,6 @@ fn mask_values(masker: &Masker, outputs: Map<String, Value>) -> Map<String, Valu
         }
     }
     outputs.into_iter().map(|(name, value)| (masker.mask(&name), mask(masker, value))).collect()
-}
-
-/// A step's log file, as the capabilities write to it. Holds nothing once it is finished.
-pub(crate) struct LogFile(Mutex<Option<LogWriter>>);
-
-impl LogFile {
-    /// Begins the log of an attempt; what an earlier execution of it had written is gone.
-    pub(crate) fn begin(shared: &Shared, step: &StepName, attempt: u32) -> Result<Arc<LogFile>, StoreError> {
-        let writer = shared.host.parts.logs.writer(&shared.run, step, attempt)?;
-        Ok(Arc::new(LogFile(Mutex::new(Some(writer)))))
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Option<LogWriter>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Everything that was written is on the disk when it returns; what could not be written is said here, once.
-    async fn finish(&self) -> Result<(), StoreError> {
-        let writer = self.writer().take();
-        match writer {
-            Some(writer) => writer.finish().await.map(|_| ()),
-            None => Ok(()),
-        }
-    }
-}
-
-impl LogSink for LogFile {
-    fn append(&self, stream: windlass_capabilities::LogStream, bytes: &[u8]) {
-        use windlass_capabilities::LogStream as From;
-        let stream = match stream {
-            From::Stdout => LogStream::Stdout,
-            From::Stderr => LogStream::Stderr,
-            From::Plugin => LogStream::Plugin,
-            From::System => LogStream::System,
-        };
-        if let Some(writer) = self.writer().as_mut() {
-            // Each piece is flushed: it comes from an engine's socket or a guest's call and is as large as it will be, and
-            // who follows wants to see it now. An error stays in the writer, and `finish` says it.
-            let _ = writer.append(stream, now_ms(), bytes).and_then(|()| writer.flush());
-        }
-    }
 }
 
 /// Makes what an attempt is about to begin durable, through its run.

@@ -21,9 +21,11 @@ mod attempt;
 mod clock;
 mod error;
 mod host;
+mod log_file;
 mod run;
 pub mod snapshot;
 
 pub use error::DriverError;
 pub use host::{Claim, Grants, Host, HostSettings, NewRun};
+pub use log_file::CONTAINER_LOG_BYTES;
 pub use run::{Ending, Notice, Stop, carry_out};

@@ -2,8 +2,9 @@
 
 use crate::{
     Claim, DriverError, Grants, Host,
-    attempt::{Again, Attempt, LogFile},
+    attempt::{Again, Attempt},
     clock::{now_ms, until},
+    log_file::LogFile,
 };
 use serde_json::{Map, Value};
 use std::{collections::HashMap, sync::Arc};

@@ -18,7 +18,7 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use windlass_capabilities::{Journal, LogSink, Masker, StepScope, StepTools, Trouble};
+use windlass_capabilities::{Journal, Masker, StepScope, StepTools, Trouble};
 use windlass_contract::{CodedError, EffectClass, Permissions, Recovery, StepCall, StepName};
 use windlass_engine::{EventKind, Outcome, Reason, ReasonKind};
 use windlass_manifest::plan::Step;

@@ -96,8 +96,11 @@ fn wkg_gets_a_plugin_by_name() {
     .unwrap();
     let target = folder.path().join("shell.wasm");
     let (config, place) = (config.to_str().unwrap(), target.to_str().unwrap());
+    // Its own cache knows a release by name and version: what another registry on this machine had under them is another thing.
+    let cache = folder.path().join("cache");
+    let cache = cache.to_str().unwrap();
     let began = std::time::Instant::now();
-    run(&wkg, &["get", "--config", config, "windlass:shell@0.1.0", "-o", place]);
+    run(&wkg, &["get", "--config", config, "--cache", cache, "windlass:shell@0.1.0", "-o", place]);
     println!("{}: windlass:shell@0.1.0 in {:?}", run(&wkg, &["--version"]).trim(), began.elapsed());
     let got = fs::read(&target).unwrap();
     assert_eq!(digest(&got), digest(&component()));

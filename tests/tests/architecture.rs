@@ -85,3 +85,23 @@ fn the_pure_crates_cannot_reach_the_world() {
         }
     }
 }
+
+/// Every Rust file below a folder.
+fn sources(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder of sources");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+        .collect()
+}
+
+#[test]
+fn only_the_containers_module_names_bollard() {
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../host/capabilities/src"));
+    let names = |path: &std::path::PathBuf| std::fs::read_to_string(path).expect("a source").contains("bollard::");
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        sources(folder).into_iter().filter(names).partition(|path| path.starts_with(folder.join("containers")));
+    assert!(!inside.is_empty(), "the search finds what is there");
+    assert_eq!(outside, Vec::<std::path::PathBuf>::new(), "these name it too");
+}

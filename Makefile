@@ -4,7 +4,7 @@
 CARGO_FLAGS = --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench setup setup-tests build plugins fmt fmt-check lint clippy docs-check test-plugins deny clean
+.PHONY: help demo test bench fuzz setup setup-tests build plugins fmt fmt-check lint clippy docs-check test-plugins deny clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -19,6 +19,9 @@ bench: setup-tests ## Measure, each figure beside its bare floor (builds in rele
 	@scripts/build-plugins.sh --all
 	cargo run $(CARGO_FLAGS) --release -p windlass-xtask -- bench $(BENCH)
 	cargo bench $(CARGO_FLAGS) -p windlass-runtime --bench call
+
+fuzz: ## Fuzz what reads text, two minutes a target (make fuzz FUZZ="30 yaml")
+	@scripts/fuzz.sh $(FUZZ)
 
 setup: ## Install what building and running needs, if it is missing
 	@scripts/setup.sh
@@ -36,12 +39,16 @@ plugins: ## Build the bundled plugins
 fmt: ## Format all Rust code
 	cargo fmt --all
 	cargo fmt --all --manifest-path plugins/Cargo.toml
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo fmt --manifest-path examples/plugins/rust/Cargo.toml
+	cargo fmt --manifest-path examples/plugins/scripted-agent/Cargo.toml
 
 fmt-check: ## Fail where code is not formatted
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path plugins/Cargo.toml
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo fmt --check --manifest-path examples/plugins/rust/Cargo.toml
+	cargo fmt --check --manifest-path examples/plugins/scripted-agent/Cargo.toml
 
 lint: fmt-check docs-check clippy ## Formatting, documents, and clippy with warnings as errors
 

@@ -50,18 +50,26 @@ build_when_changed() {
 bundled() {
   local began="$EPOCHREALTIME" built="$root/plugins/target/wasm32-wasip2/release"
   (cd "$root/plugins" && cargo build --quiet --locked --release --target wasm32-wasip2)
-  show "$began" "$built"/windlass_{shell,artifact}.wasm
+  show "$began" "$built"/windlass_{shell,artifact,container,agent}.wasm
 }
 
-rust() {
-  local began="$EPOCHREALTIME"
-  cd "$root/examples/plugins/rust"
+# cargo_component FOLDER: a Rust plugin of its own, whose component is called like its package.
+cargo_component() {
+  local began="$EPOCHREALTIME" built
+  cd "$root/examples/plugins/$1"
   cargo build --quiet --locked --release --target wasm32-wasip2
   mkdir -p dist
-  cmp -s target/wasm32-wasip2/release/greet_rust.wasm dist/greet-rust.wasm ||
-    cp target/wasm32-wasip2/release/greet_rust.wasm dist/greet-rust.wasm
-  show "$began" "$PWD/dist/greet-rust.wasm"
+  for built in target/wasm32-wasip2/release/*.wasm; do
+    local component
+    component="dist/$(basename "$built" | tr _ -)"
+    cmp -s "$built" "$component" || cp "$built" "$component"
+    show "$began" "$PWD/$component"
+  done
 }
+
+rust() { cargo_component rust; }
+
+scripted_agent() { cargo_component scripted-agent; }
 
 javascript() {
   cd "$root/examples/plugins/js"
@@ -90,6 +98,7 @@ missing() { fail "the tools for ${PWD#"$root/"} are not set up." "Run: scripts/s
 bundled
 if $all; then
   (rust)
+  (scripted_agent)
   (javascript)
   (python)
   (c)

@@ -16,6 +16,7 @@ readonly SECTIONS=(
   "host/capabilities/src|Containers, artifacts, secrets, HTTP, logs"
   "host/manifest/src|Pipeline files"
   "host/engine/src|Runs"
+  "host/report/src|What a run tells"
   "host/driver/src|Carrying runs out"
   "host/store/src|Stored runs and logs"
   "host/package/src|Plugins and their manifests"

@@ -12,16 +12,18 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside of functions that are marked as such")]
 
+mod docker_registry;
 mod process;
 mod project;
 mod registry;
 mod template;
 mod web;
 
+pub use docker_registry::DockerRegistry;
 pub use process::{Output, Running};
 pub use project::Project;
 pub use registry::Registry;
-pub use template::EXAMPLES;
+pub use template::{Agents, EXAMPLES};
 pub use web::{Answer, Received, WebServer, get};
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! A home and a project of one test's own.
 
-use crate::{Output, Running, process, scratch, template, windlass};
+use crate::{Agents, Output, Running, process, scratch, template, windlass};
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
@@ -11,6 +11,9 @@ use std::{
 };
 use tempfile::TempDir;
 use windlass_contract::Digest;
+
+/// The image that the examples name: one that everybody can pull, and no test does.
+const EXAMPLE_IMAGE: &str = "busybox:1.37";
 
 /// A home with every plugin installed, granted and compiled, and a project folder with their lock and grants.
 ///
@@ -23,11 +26,16 @@ pub struct Project {
 }
 
 impl Project {
-    /// With the bundled plugins and the examples.
+    /// With the bundled plugins and the examples; the scripted agent answers for agents.
     #[allow(clippy::new_without_default, reason = "it writes files and may take seconds: no default")]
     pub fn new() -> Project {
+        Project::with(Agents::Scripted)
+    }
+
+    /// The same, with this one for agents.
+    pub fn with(agents: Agents) -> Project {
         let project = Project::empty();
-        template::copy(&project.home, &project.folder);
+        template::copy(&project.home, &project.folder, agents);
         project
     }
 
@@ -61,6 +69,18 @@ impl Project {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
         path
+    }
+
+    /// Copies one of the repository's folders, such as `examples/steps`, under its last name. The image that the examples name is
+    /// [`crate::IMAGE`] there.
+    pub fn copy(&self, folder: &str) {
+        let from = crate::root().join(folder);
+        let name = from.file_name().unwrap().to_str().unwrap().to_owned();
+        for entry in fs::read_dir(&from).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap().replace(EXAMPLE_IMAGE, crate::IMAGE);
+            self.file(&format!("{name}/{}", path.file_name().unwrap().display()), &text);
+        }
     }
 
     /// Writes the pipeline, `windlass.yaml`. `IMAGE` in it stands for [`crate::IMAGE`].
@@ -117,6 +137,23 @@ impl Project {
         found.unwrap_or_else(|| panic!("no step {step}: {shown:#}")).clone()
     }
 
+    /// How a run went, in one line: `build succeeded, test failed = failed`, or `BUILD failed > FIX succeeded = succeeded` for one
+    /// of several states, in the order in which it was in them.
+    #[track_caller]
+    pub fn outcomes(&self, run: &str) -> String {
+        let shown = self.shown(run);
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or("none").to_owned();
+        let list = |key: &str, name: &str, between: &str| {
+            let each = shown[key].as_array().unwrap().iter();
+            each.map(|each| format!("{} {}", word(&each[name]), word(&each["outcome"])))
+                .collect::<Vec<_>>()
+                .join(between)
+        };
+        let is_steps = shown["visits"].as_array().unwrap().iter().all(|visit| visit["state"] == "main");
+        let parts = if is_steps { list("steps", "name", ", ") } else { list("visits", "state", " > ") };
+        format!("{parts} = {}", word(&shown["outcome"]))
+    }
+
     /// Every run, newest first.
     #[track_caller]
     pub fn runs(&self) -> Vec<serde_json::Value> {
@@ -154,6 +191,23 @@ impl Project {
     #[track_caller]
     pub fn volumes(&self) -> Vec<String> {
         docker(&self.listing(VOLUMES)).expect("the container engine answers")
+    }
+
+    /// Fails where a run has left anything behind, but for the volumes of the last run of a pipeline if that did not succeed: they
+    /// are kept for a rerun.
+    #[track_caller]
+    pub fn nothing_left(&self) {
+        let names = |folder: &str| -> Vec<PathBuf> {
+            let entries = fs::read_dir(self.home.join(folder)).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let kept: Vec<String> = names("kept").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        let mut volumes = self.volumes();
+        volumes.retain(|volume| !kept.iter().any(|run| volume.starts_with(&format!("windlass-{run}-"))));
+        assert_eq!((self.containers(), volumes), (vec![], vec![]), "on the container engine");
+        let mut open = names("open");
+        open.retain(|mark| !kept.iter().any(|run| mark.ends_with(run)));
+        assert!(open.is_empty(), "{open:?}");
     }
 
     fn listing(&self, what: &[&str]) -> Vec<String> {

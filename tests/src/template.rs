@@ -7,7 +7,8 @@
 //!   lock        held exclusively while it is made, shared while it is copied
 //!   stamp       what it was made from
 //!   home/       a WINDLASS_HOME
-//!   project/    windlass.lock, windlass.grants.yaml
+//!   project/    windlass.lock, windlass.grants.yaml: the scripted agent answers for agents
+//!   model/      the same, but the bundled agent does, which asks a model
 //!   registry/   the data folder of a registry that holds the same plugins
 //! ```
 
@@ -20,10 +21,17 @@ use std::{
     process::Command,
 };
 
+/// Who may answer for an agent. Both provide `step.agent`, so a project has one of them.
+const SCRIPTED: &str = "examples:scripted-agent";
+const MODEL: &str = "windlass:agent";
+
 /// The plugins by name, with their folder.
 const PLUGINS: &[(&str, &str)] = &[
     ("windlass:shell", "plugins/shell"),
     ("windlass:artifact", "plugins/artifact"),
+    ("windlass:container", "plugins/container"),
+    (SCRIPTED, "examples/plugins/scripted-agent"),
+    (MODEL, "plugins/agent"),
     ("examples:greet-rust", "examples/plugins/rust"),
     ("examples:greet-js", "examples/plugins/js"),
     ("examples:greet-python", "examples/plugins/python"),
@@ -36,11 +44,30 @@ pub const EXAMPLES: &[&str] = &["step.greet_rust", "step.greet_js", "step.greet_
 /// Files from this size on are linked, not copied: the Python component and its machine code are 100 MB together.
 const LINK_BYTES: u64 = 256 << 10;
 
+/// Which plugin is an agent in a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agents {
+    /// `examples:scripted-agent`, which does what its profile says.
+    Scripted,
+    /// `windlass:agent`, which asks a model.
+    Model,
+}
+
+impl Agents {
+    /// The template's folder, and the plugin that is not in it.
+    fn project(self) -> (&'static str, &'static str) {
+        match self {
+            Agents::Scripted => ("project", MODEL),
+            Agents::Model => ("model", SCRIPTED),
+        }
+    }
+}
+
 /// Copies the home and the project's lock and grants.
-pub(crate) fn copy(home: &Path, project: &Path) {
+pub(crate) fn copy(home: &Path, project: &Path, agents: Agents) {
     let _shared = ready();
     copy_tree(&folder().join("home"), home);
-    copy_tree(&folder().join("project"), project);
+    copy_tree(&folder().join(agents.project().0), project);
 }
 
 /// Copies the registry's data folder.
@@ -98,17 +125,20 @@ fn stamp() -> String {
 }
 
 fn make() {
-    let (home, project) = (folder().join("home"), folder().join("project"));
+    let home = folder().join("home");
+    let project = |agents: Agents| folder().join(agents.project().0);
     // Machine code is kept from one build to the next: the cache itself knows what it may still use.
     let (compiled, kept) = (home.join("cache/compiled"), folder().join("compiled"));
     let _ = fs::remove_file(folder().join("stamp"));
     if compiled.is_dir() && !kept.exists() {
         fs::rename(&compiled, &kept).unwrap();
     }
-    for old in [&home, &project, &folder().join("registry")] {
+    for old in [&home, &project(Agents::Scripted), &project(Agents::Model), &folder().join("registry")] {
         let _ = fs::remove_dir_all(old);
     }
-    fs::create_dir_all(&project).unwrap();
+    for agents in [Agents::Scripted, Agents::Model] {
+        fs::create_dir_all(project(agents)).unwrap();
+    }
     if kept.exists() {
         fs::create_dir_all(home.join("cache")).unwrap();
         fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
@@ -116,21 +146,23 @@ fn make() {
     }
 
     let registry = Registry::serve(&folder().join("registry"));
-    let run = |args: &[&str], token: &str| -> Output {
+    let run = |args: &[&str], token: &str, agents: Agents| -> Output {
         let mut command = Command::new(windlass());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("WINDLASS_HOME", &home).env("WINDLASS_REGISTRY", registry.url()).env("NO_COLOR", "1");
-        command.env("WINDLASS_REGISTRY_TOKEN", token).args(args).current_dir(&project);
+        command.env("WINDLASS_REGISTRY_TOKEN", token).args(args).current_dir(project(agents));
         process::finish(command, "").ok()
     };
     let tokens = [registry.token("windlass"), registry.token("examples")];
     for (name, plugin) in PLUGINS {
         let token = &tokens[usize::from(name.starts_with("examples:"))];
-        run(&["plugin", "publish", &root().join(plugin).display().to_string()], token);
+        run(&["plugin", "publish", &root().join(plugin).display().to_string()], token, Agents::Scripted);
     }
-    let mut install = vec!["plugin", "install", "--grant"];
-    install.extend(PLUGINS.iter().map(|(name, _)| *name));
-    run(&install, "");
+    for agents in [Agents::Scripted, Agents::Model] {
+        let mut install = vec!["plugin", "install", "--grant"];
+        install.extend(PLUGINS.iter().map(|(name, _)| *name).filter(|name| *name != agents.project().1));
+        run(&install, "", agents);
+    }
     registry.stop();
 }
 

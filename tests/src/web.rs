@@ -25,23 +25,32 @@ impl Received {
     }
 }
 
-/// Answers every request with 200 and the same text, until the test's process ends.
+/// Answers every request with the next of its answers, and the last one again and again, until the test's process ends.
 pub struct WebServer {
     host: String,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl WebServer {
-    /// Starts one on a free port.
-    pub fn start(answer: &'static str) -> WebServer {
+    /// Starts one on a free port that answers with 200 and always the same text.
+    pub fn start(answer: &str) -> WebServer {
+        WebServer::scripted(vec![(200, answer.to_owned())])
+    }
+
+    /// Starts one with these answers, at least one: the status, and the text.
+    pub fn scripted(answers: Vec<(u16, String)>) -> WebServer {
+        assert!(!answers.is_empty(), "there is no answer");
+        let answers = Arc::new(answers);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let received = Arc::<Mutex<Vec<Received>>>::default();
         let remember = Arc::clone(&received);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (Ok(stream), remember) = (stream, Arc::clone(&remember)) else { return };
-                std::thread::spawn(move || serve(&stream, answer, &remember));
+                let (Ok(stream), remember, answers) = (stream, Arc::clone(&remember), Arc::clone(&answers)) else {
+                    return;
+                };
+                std::thread::spawn(move || serve(&stream, &answers, &remember));
             }
         });
         WebServer { host, received }
@@ -58,7 +67,7 @@ impl WebServer {
     }
 }
 
-fn serve(stream: &TcpStream, answer: &str, remember: &Mutex<Vec<Received>>) -> Option<()> {
+fn serve(stream: &TcpStream, answers: &[(u16, String)], remember: &Mutex<Vec<Received>>) -> Option<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -74,8 +83,13 @@ fn serve(stream: &TcpStream, answer: &str, remember: &Mutex<Vec<Received>>) -> O
     let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
-    remember.lock().unwrap().push(Received { line, headers, body });
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+    let number = {
+        let mut received = remember.lock().unwrap();
+        received.push(Received { line, headers, body });
+        received.len()
+    };
+    let (status, answer) = &answers[number.min(answers.len()) - 1];
+    let head = format!("HTTP/1.1 {status} Answer\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
     (&mut &*stream).write_all(format!("{head}{answer}").as_bytes()).ok()
 }
 

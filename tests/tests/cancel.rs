@@ -42,11 +42,6 @@ fn outcomes(project: &Project) -> String {
     format!("{} = {}", steps.join(", "), word(&shown["outcome"]))
 }
 
-#[track_caller]
-fn nothing_left(project: &Project) {
-    assert_eq!((project.containers(), project.volumes()), (vec![], vec![]), "on the container engine");
-}
-
 fn asked(output: &Output) -> usize {
     output.stdout.matches("│ asked to stop\n").count()
 }
@@ -60,7 +55,7 @@ fn ctrl_c_asks_what_runs_to_stop() {
     assert_eq!(asked(&output), 1, "{}", output.stdout);
     assert_eq!(outcomes(&project), "work cancelled, later skipped, cleanup succeeded = cancelled");
     assert!(output.stdout.contains("cleaned up"), "{}", output.stdout);
-    nothing_left(&project);
+    project.nothing_left();
 }
 
 #[test]
@@ -74,7 +69,7 @@ fn ctrl_c_twice_stops_at_once() {
     run.wait().expect(130);
     assert!(began.elapsed() < Duration::from_secs(6), "it waited for the grace of ten seconds: {:?}", began.elapsed());
     assert_eq!(outcomes(&project), "work cancelled, later skipped, cleanup skipped = cancelled");
-    nothing_left(&project);
+    project.nothing_left();
 }
 
 #[test]
@@ -85,7 +80,7 @@ fn sigterm_stops_it_too() {
     let output = run.wait().expect(3);
     assert_eq!(asked(&output), 1, "{}", output.stdout);
     assert_eq!(outcomes(&project), "work cancelled, later skipped, cleanup succeeded = cancelled");
-    nothing_left(&project);
+    project.nothing_left();
 }
 
 #[test]
@@ -105,7 +100,7 @@ fn every_step_that_runs_is_stopped() {
     let output = run.wait().expect(130);
     assert_eq!(asked(&output), 3, "{}", output.stdout);
     assert_eq!(outcomes(&project), "a cancelled, b cancelled, c cancelled = cancelled");
-    nothing_left(&project);
+    project.nothing_left();
 }
 
 #[test]
@@ -115,7 +110,7 @@ fn a_timeout_asks_first() {
     assert_eq!(asked(&output), 1, "{}", output.stdout);
     assert!(output.stdout.contains("the step took longer than its timeout of 2 s"), "{}", output.stdout);
     assert_eq!(outcomes(&project), "work timed-out, later skipped, cleanup succeeded = timed-out");
-    nothing_left(&project);
+    project.nothing_left();
 }
 
 #[test]
@@ -129,7 +124,7 @@ fn a_timeout_ends_what_does_not_hear() {
         "one second and a grace of ten: {took:?}"
     );
     assert_eq!(outcomes(&project), "work timed-out, later skipped, cleanup succeeded = timed-out");
-    nothing_left(&project);
+    project.nothing_left();
 }
 
 /// The host dies in the middle of stopping; what it had asked to stop is still stopped by the next one.
@@ -143,5 +138,5 @@ fn a_cancel_survives_a_crash() {
     assert_eq!(project.runs()[0]["status"], "cancelling");
     project.windlass(["resume"]).expect(3);
     assert_eq!(outcomes(&project), "work cancelled, later skipped, cleanup succeeded = cancelled");
-    nothing_left(&project);
+    project.nothing_left();
 }

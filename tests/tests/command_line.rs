@@ -69,13 +69,15 @@ fn a_flow_and_everything_that_is_told_of_it() {
     assert!(listed.stdout.contains(&id) && listed.stdout.contains("✔ succeeded"), "{}", listed.stdout);
     let summary = project.windlass(["runs", &id[..8]]).ok().stdout;
     let words: Vec<&str> = summary.lines().map(str::trim).collect();
-    for (at, expect) in
-        ["✔  first", "✔  flaky", "✘  shaky", "○  stable", "✔  last", "✔ flow succeeded in"].iter().enumerate()
+    for (at, expect) in ["✔ first", "✔ flaky", "✘ shaky", "○ stable", "✔ last", "✔ flow"].iter().enumerate()
     {
         assert!(words[at].starts_with(expect), "{expect}: {summary}");
     }
     assert!(words[1].contains("2 attempts") && words[2].contains("may fail"), "{summary}");
-    assert!(words[3].contains("its condition did not hold"), "{summary}");
+    assert!(
+        words[3].contains("`inputs.channel == 'stable'` is false: inputs.channel is \"dev\""),
+        "the values that decided: {summary}"
+    );
     assert_eq!(project.runs().len(), 1);
 
     // logs
@@ -118,7 +120,7 @@ fn json_lines_of_a_run_tell_all_of_it() {
     assert_eq!((&last["type"], &last["outcome"]), (&"run-ended".into(), &"succeeded".into()));
 
     let quiet = project.windlass(["run", "windlass.yaml", "--quiet"]).ok();
-    assert!(!quiet.stdout.contains("│ one") && quiet.stdout.contains("flow succeeded in"), "{}", quiet.stdout);
+    assert!(!quiet.stdout.contains("│ one") && quiet.stdout.contains("✔ flow"), "{}", quiet.stdout);
 }
 
 /// The container's bytes to the last one, whatever they are: no line ends added, nothing replaced.
@@ -254,16 +256,16 @@ fn plugins_are_found_shown_and_removed() {
     let found = project.windlass(["plugin", "search", "greet"]).ok().stdout;
     assert_eq!(found.matches("step.greet_").count(), 4, "{found}");
     let found = project.windlass(["plugin", "search", "--json"]).ok().json();
-    assert_eq!(found.as_array().unwrap().len(), 6);
+    assert!(found.as_array().unwrap().len() >= 6, "{found}");
     let info = project.windlass(["plugin", "info", "windlass:shell"]).ok().stdout;
     for part in ["0.1.0 is installed here", "step.shell_exec", "by ed25519:", "start containers from the images"] {
         assert!(info.contains(part), "no {part:?} in:\n{info}");
     }
     project.windlass(["plugin", "info", "windlass:shell", "--json"]).ok().json();
     let list = project.windlass(["plugin", "list"]).ok().stdout;
-    assert_eq!(list.lines().count(), 7, "{list}");
+    assert_eq!(list.lines().count(), 9, "{list}");
     let verified = project.windlass(["plugin", "verify"]).ok().stdout;
-    assert_eq!(verified.matches("sound").count(), 6, "{verified}");
+    assert_eq!(verified.matches("sound").count(), 8, "{verified}");
     project.windlass(["plugin", "verify", "--json"]).ok().json();
 
     let component = windlass_tests::root().join("examples/plugins/c/dist/greet-c.wasm");

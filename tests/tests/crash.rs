@@ -69,14 +69,7 @@ fn counted_once(project: &Project) {
     let expect: Vec<String> = (1..=20).map(|n| format!("number {n}")).collect();
     assert_eq!(printed(project, "count"), expect, "the log");
     each_once(project, &["count", "show"]);
-    nothing_left(project);
-}
-
-#[track_caller]
-fn nothing_left(project: &Project) {
-    assert_eq!((project.containers(), project.volumes()), (vec![], vec![]), "on the container engine");
-    let open: Vec<_> = project.home().join("open").read_dir().expect("a folder").collect();
-    assert!(open.is_empty(), "{open:?}");
+    project.nothing_left();
 }
 
 #[test]
@@ -139,7 +132,7 @@ fn the_container_is_removed_while_no_host_is_there() {
     assert_eq!(project.step("last", "show")["outcome"], "skipped");
     assert_eq!(project.runs()[0]["outcome"], "lost");
     each_once(&project, &["count"]);
-    nothing_left(&project);
+    project.nothing_left();
 }
 
 #[test]
@@ -156,14 +149,14 @@ steps:
 "#,
     );
     let mut run = project.spawn(["run", "windlass.yaml"]);
-    run.wait_for("it will be tried again");
+    run.wait_for("tried again in");
     run.kill();
     project.windlass(["resume"]).ok();
     let attempts = &project.step("last", "flaky")["attempts"];
     assert_eq!(attempts.as_array().map(Vec::len), Some(2), "{attempts}");
     let waited = attempts[1]["started_ms"].as_u64().zip(attempts[0]["finished_ms"].as_u64());
     assert!(waited.is_some_and(|(began, ended)| began - ended >= 2000), "the pause is kept: {attempts}");
-    nothing_left(&project);
+    project.nothing_left();
 }
 
 #[test]
@@ -199,7 +192,7 @@ fn two_runs_at_once_in_one_home() {
     for run in project.runs() {
         assert_eq!(project.step(run["id"].as_str().expect("an id"), "show")["outputs"]["stdout"], TO_20);
     }
-    nothing_left(&project);
+    project.nothing_left();
 }
 
 /// A secret that only an earlier step has used is masked after a resume as well.
@@ -435,7 +428,7 @@ fn crashes_around_containers_run_no_command_twice() {
         }
         // A host that died after the end of its run has left its containers; the next host removes them.
         project.windlass(["resume"]).expect(2);
-        nothing_left(project);
+        project.nothing_left();
     });
     let crashes = crashes.into_inner();
     assert!(crashes >= 20, "only {crashes} crashes: the test shows less than it says");
@@ -454,5 +447,5 @@ fn a_run_that_was_never_created_leaves_nothing() {
     assert_eq!(folders(&project).len(), 1, "the snapshot that was made for it");
     project.windlass(["resume"]).expect(2);
     assert_eq!(folders(&project), Vec::<PathBuf>::new());
-    nothing_left(&project);
+    project.nothing_left();
 }

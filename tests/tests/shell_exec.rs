@@ -175,5 +175,43 @@ fn failures_say_what_happened() {
         "other",
         "artifacts_out cannot be kept: there is no /workspace/nothing/here",
     );
-    assert_eq!((project.containers(), project.volumes()), (vec![], vec![]), "nothing is left on the engine");
+    project.nothing_left();
+}
+
+/// What does not fit into a step's results is left out of their middle, and all of it is an artifact that later steps can have.
+#[test]
+fn a_long_log_is_an_artifact() {
+    const LINES: usize = 30_000;
+    let project = Project::new();
+    project
+        .run(&format!(
+            "name: long
+steps:
+  - name: short
+    type: step.shell_exec
+    config: {{ image: IMAGE, commands: [echo short] }}
+  - name: talk
+    type: step.shell_exec
+    config: {{ image: IMAGE, commands: ['yes this line has forty-two characters, and no more | head -n {LINES}'] }}
+  - name: fetch
+    type: step.artifact_pull
+    config: {{ source: current_execution, key: windlass/log/talk/1, dest: log.txt }}
+  - name: count
+    type: step.shell_exec
+    config: {{ image: IMAGE, commands: ['grep -c ^this log.txt'] }}
+"
+        ))
+        .ok();
+    let shown = project.shown("last");
+    let stdout = |step: &str| {
+        let steps = shown["steps"].as_array().unwrap();
+        steps.iter().find(|each| each["name"] == step).unwrap()["outputs"]["stdout"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(stdout("count"), LINES.to_string());
+    assert!(stdout("talk").len() < 1_100_000 && stdout("talk").contains(" bytes left out; the log has them …]"));
+    let kept = project.windlass(["artifact", "get", "last", "windlass/log/talk/1"]).ok().stdout;
+    assert_eq!(kept, project.windlass(["logs", "last", "talk", "--raw"]).ok().stdout);
+    assert_eq!(kept.matches("\nthis line has").count(), LINES);
+    let list = project.windlass(["artifact", "list", "last"]).ok().stdout;
+    assert!(list.contains("windlass/log/talk/1") && !list.contains("windlass/log/short"), "{list}");
 }

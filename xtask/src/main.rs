@@ -8,7 +8,7 @@
 mod bench;
 
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 /// Chores that need code.
 #[derive(Parser)]
@@ -22,6 +22,9 @@ struct Cli {
 enum Chore {
     /// Measure, each figure beside its bare floor from the same run. See docs/benchmarks.md.
     Bench(bench::Options),
+    /// Leave runs behind in a home: what the benchmark of a crash starts, and kills.
+    #[command(name = "__leave", hide = true)]
+    Leave { home: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -31,8 +34,11 @@ fn main() -> ExitCode {
         let code = windlass_runtime::compile_child_main(&args);
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
-    let Cli { chore: Chore::Bench(options) } = Cli::parse();
-    match bench::run(&options) {
+    let done = match Cli::parse().chore {
+        Chore::Bench(options) => bench::run(&options),
+        Chore::Leave { home } => bench::leave(&home),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");

@@ -25,7 +25,9 @@ pub mod secrets;
 mod toolbox;
 
 pub use artifacts::{ArtifactStore, StoreError};
-pub use containers::{DockerSettings, EngineError, Journal, Seen, Trouble};
+pub use containers::{
+    CAPTURED_BYTES, DockerSettings, EngineError, Journal, Keep, PersistentVolume, Seen, Trouble, VolumePlace,
+};
 pub use http::EgressPolicy;
 pub use log::{LogSink, LogStream};
 pub use secrets::{KeySource, MaskStream, Masker, Vault, VaultError};

@@ -2,15 +2,18 @@
 
 use crate::{
     artifacts::{ArtifactStore, Shelf, StepArtifacts},
-    containers::{DockerSettings, Engine, EngineError, Journal, Seen, StepContainers, StepWork},
+    containers::{
+        DockerSettings, Engine, EngineError, Journal, Keep, PersistentVolume, Seen, StepContainers, StepWork,
+        VolumePlace, Volumes,
+    },
     http::{Client, EgressPolicy, StepHttp},
     log::{LogSink, PluginLog},
     secrets::{Book, KeySource, Masker, StepSecrets, Vault},
 };
 use serde_json::Value;
 use std::{
-    collections::BTreeSet,
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -81,6 +84,8 @@ pub struct StepScope {
     pub deadline: Instant,
     /// The containers, by index and name, that an earlier execution of this attempt recorded.
     pub created_before: Vec<(u32, String)>,
+    /// The volumes that the plan declares, and whose each is. The workspace is the run's where it is not among them.
+    pub volumes: BTreeMap<String, VolumePlace>,
     /// The last run of the same pipeline that succeeded.
     pub previous_run: Option<RunId>,
 }
@@ -116,12 +121,14 @@ impl Toolbox {
             scope: permissions.artifacts,
             masker: masker.clone(),
         };
+        let volumes = Volumes::new(self.engine.owner().to_owned(), call.run.clone(), scope.volumes);
         let work = Arc::new(StepWork::new(
             self.engine.clone(),
             call,
             sink.clone(),
             scope.journal,
             shelf.clone(),
+            volumes,
             scope.deadline.into(),
             scope.created_before,
         ));
@@ -177,13 +184,38 @@ impl Toolbox {
         &self.vault
     }
 
-    /// Lays the tar file `archive` out in a run's workspace. Doing it again does no harm, so a crash in the middle is mended
-    /// by that.
+    /// Lays the tar file `archive` out in a run's workspace, which is in `place`. Doing it again does no harm, so a crash in the
+    /// middle is mended by that. In a workspace that outlives runs, the pipeline's folder is laid over what is there, at each run.
     ///
     /// # Errors
     /// When the file cannot be read, or the engine does not answer.
-    pub async fn fill_workspace(&self, run: &RunId, archive: &std::path::Path) -> Result<(), EngineError> {
-        self.engine.fill_workspace(run, archive).await
+    pub async fn fill_workspace(&self, run: &RunId, place: &VolumePlace, archive: &Path) -> Result<(), EngineError> {
+        self.engine.fill_workspace(run, place, archive).await
+    }
+
+    /// Copies the content of the volumes `names`, which are the run's own, from one run into another. The bytes stream through this
+    /// process; owners and modes stay. Doing it again does no harm.
+    ///
+    /// # Errors
+    /// [`EngineError::VolumeGone`] when the old run's volume is not there any more, or when the engine does not answer.
+    pub async fn copy_volumes(&self, from: &RunId, to: &RunId, names: &[String]) -> Result<(), EngineError> {
+        self.engine.copy_volumes(from, to, names).await
+    }
+
+    /// The volumes of this owner that outlive runs, sorted.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn persistent_volumes(&self) -> Result<Vec<PersistentVolume>, EngineError> {
+        self.engine.persistent_volumes().await
+    }
+
+    /// Removes the volumes of the pipeline that outlive its runs; answers how many.
+    ///
+    /// # Errors
+    /// When the engine does not answer, or a container uses one of them.
+    pub async fn remove_persistent(&self, pipeline: &str) -> Result<usize, EngineError> {
+        self.engine.remove_persistent(pipeline).await
     }
 
     /// Whether this process has had use for a container engine yet.
@@ -191,19 +223,19 @@ impl Toolbox {
         self.engine.is_connected()
     }
 
-    /// Removes the containers of a finished run, and its workspace unless that is to stay.
+    /// Removes the containers of a finished run, and its volumes unless they are to stay. Those of its pipeline stay in any case.
     ///
     /// # Errors
     /// When the engine does not answer. Nothing is left half: asking again removes what is still there.
-    pub async fn remove_run(&self, run: &RunId, keep_workspace: bool) -> Result<(), EngineError> {
-        self.engine.remove_run(run, keep_workspace).await
+    pub async fn remove_run(&self, run: &RunId, keep: Keep) -> Result<(), EngineError> {
+        self.engine.remove_run(run, keep).await
     }
 
-    /// Removes the containers and workspaces of this owner whose runs are not to be kept; answers how many.
+    /// Removes the containers and volumes of this owner's runs that are not to be kept; answers how many.
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub async fn sweep(&self, keep: impl Fn(&RunId) -> bool + Send) -> Result<usize, EngineError> {
+    pub async fn sweep(&self, keep: impl Fn(&RunId) -> Keep + Send) -> Result<usize, EngineError> {
         self.engine.sweep(keep).await
     }
 }

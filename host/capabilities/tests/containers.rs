@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 use support::{IMAGE, Records, World, sh, toolbox};
-use windlass_capabilities::{DockerSettings, EgressPolicy, KeySource, LogStream, Toolbox, ToolboxSettings};
+use windlass_capabilities::{DockerSettings, EgressPolicy, Keep, KeySource, LogStream, Toolbox, ToolboxSettings};
 use windlass_contract::{
     SecretValue,
     capability::{ArtifactError, ContainerError, ContainerSpec, Exit, Output, PullPolicy},
@@ -283,8 +283,8 @@ async fn somebody_elses_container_of_the_same_name_is_left_alone() {
     let error = tools.capabilities().containers.unwrap().start(sh("sleep 60")).await.err().unwrap();
     assert!(matches!(&error, ContainerError::Other(words) if words.contains("not of this step")), "{error:?}");
     tools.remove().await.unwrap();
-    other.toolbox.sweep(|_| false).await.unwrap();
-    other.toolbox.remove_run(&world.run, false).await.unwrap();
+    other.toolbox.sweep(|_| Keep::Nothing).await.unwrap();
+    other.toolbox.remove_run(&world.run, Keep::Nothing).await.unwrap();
     assert_eq!(world.left().await, 1);
     container.stop(0).await.unwrap();
     world.end().await;
@@ -386,6 +386,8 @@ async fn files_in_and_out() {
         assert!(matches!(artifacts.create(key.to_owned()).await.err(), Some(ArtifactError::Invalid(_))), "{key:?}");
         assert!(matches!(artifacts.get(key.to_owned()).await.err(), Some(ArtifactError::Invalid(_))), "{key:?}");
     }
+    let error = artifacts.create("windlass/log/build/1".to_owned()).await.err();
+    assert!(matches!(error, Some(ArtifactError::Invalid(_))), "the host's own: {error:?}");
     for path in ["/etc/passwd", "/workspace/../etc", "/workspaces/x", "x"] {
         let error = artifacts.from_workspace(path.to_owned(), "k".to_owned()).await.err();
         assert!(matches!(error, Some(ArtifactError::Invalid(_))), "{path}: {error:?}");
@@ -468,12 +470,15 @@ async fn live_and_complete() {
 async fn a_finished_run_keeps_its_workspace_only_when_asked_and_orphans_are_swept() {
     let world = World::new("sweep").await;
     run(&world, "one", sh("echo kept > x")).await.unwrap();
-    world.toolbox.remove_run(&world.run, true).await.unwrap();
+    world.toolbox.remove_run(&world.run, Keep::Volumes).await.unwrap();
     assert_eq!(world.left().await, 0);
     assert_eq!(run(&world, "two", sh("cat x")).await.unwrap().1, "kept\n");
-    assert_eq!(world.toolbox.sweep(|run| *run == world.run).await.unwrap(), 0);
+    assert_eq!(
+        world.toolbox.sweep(|run| if *run == world.run { Keep::Everything } else { Keep::Nothing }).await.unwrap(),
+        0
+    );
     assert_eq!(world.left().await, 1);
-    assert_eq!(world.toolbox.sweep(|_| false).await.unwrap(), 2, "a container and a workspace");
+    assert_eq!(world.toolbox.sweep(|_| Keep::Nothing).await.unwrap(), 2, "a container and a workspace");
     assert_eq!(run(&world, "three", sh("cat x 2>&1")).await.unwrap().0.code, 1);
     world.end().await;
 }

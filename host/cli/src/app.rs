@@ -130,6 +130,18 @@ pub(crate) async fn find_run(host: &Host, text: &str) -> anyhow::Result<RunId> {
     }
 }
 
+/// Who works here, for the record and for gates: the account that this process runs under, by the system's own word and not by the
+/// environment's, which anybody can set.
+pub(crate) fn whoami() -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    let named = std::fs::read_to_string("/etc/passwd").ok().and_then(|accounts| {
+        let mut accounts = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let own = accounts.find(|fields| fields.get(2).is_some_and(|id| id.parse() == Ok(uid)))?;
+        own.first().map(|name| (*name).to_owned())
+    });
+    named.unwrap_or_else(|| format!("uid {uid}"))
+}
+
 /// Whether there is a person to ask.
 pub(crate) fn interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()

@@ -49,6 +49,18 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Go on with a run that the host did not finish, or decide what a step's fate was
     Resume(ResumeArgs),
+    /// Repeat a run that has ended: all of it, what failed, or from a step on
+    Rerun(RerunArgs),
+    /// List what waits for people or a time
+    Gates(GatesArgs),
+    /// Approve at a gate, and go on with the run if that decides it
+    Approve(VoteArgs),
+    /// Reject at a gate
+    Reject(VoteArgs),
+    /// Answer what a run asks, and go on with it
+    Answer(AnswerArgs),
+    /// Ask a run to stop, whoever carries it out
+    Cancel(CancelArgs),
     /// Check a pipeline and print every problem at once
     Lint(LintArgs),
     /// Show what a pipeline would run, and with what permissions; touches nothing
@@ -80,9 +92,15 @@ pub(crate) struct RunArgs {
     /// The pipeline file
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// A value for one of the pipeline's inputs; may be given again
-    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = parse_pair)]
-    pub(crate) inputs: Vec<(String, String)>,
+    /// Which of the file's pipelines, where it has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// A value for one of the pipeline's inputs, or a JSON object of them; may be given again
+    #[arg(short, long = "input", value_name = "NAME=VALUE|JSON", value_parser = parse_input)]
+    pub(crate) inputs: Vec<Given>,
+    /// A value on the blackboard, over what the workflow's `context` says; may be given again
+    #[arg(long, value_name = "NAME=VALUE|JSON", value_parser = parse_input)]
+    pub(crate) blackboard: Vec<Given>,
     /// The folder that is copied into the run's workspace (what .gitignore names is left out) [default: the file's folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_workspace")]
     pub(crate) workspace: Option<PathBuf>,
@@ -92,12 +110,91 @@ pub(crate) struct RunArgs {
     /// Refuse to run if windlass.lock would have to change
     #[arg(long)]
     pub(crate) locked: bool,
+    #[command(flatten)]
+    pub(crate) carrying: CarryArgs,
+}
+
+/// How a run is carried out and shown.
+#[derive(Debug, Args)]
+pub(crate) struct CarryArgs {
+    /// Stay where the run waits for people or a gate's time, instead of leaving it to whoever decides
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Write a test report (JUnit XML) when the run is left
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) junit: Option<PathBuf>,
     /// Print events and log lines as JSON, one a line
     #[arg(long)]
     pub(crate) json: bool,
     /// Print no log lines, only steps and the summary
     #[arg(short, long, conflicts_with = "json")]
     pub(crate) quiet: bool,
+}
+
+/// A value that was given for a name, or a JSON object of several.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Given {
+    One(String, String),
+    All(serde_json::Map<String, serde_json::Value>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RerunArgs {
+    /// The run; `last` is the newest
+    pub(crate) run: String,
+    /// Only what failed, and what comes after it
+    #[arg(long, conflicts_with = "from")]
+    pub(crate) failed: bool,
+    /// This step or state, and what comes after it
+    #[arg(long, value_name = "STEP|STATE")]
+    pub(crate) from: Option<String>,
+    #[command(flatten)]
+    pub(crate) carrying: CarryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatesArgs {
+    /// Only those of this run
+    pub(crate) run: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VoteArgs {
+    /// The run; `last` is the newest
+    pub(crate) run: String,
+    /// The gate's step [default: the only gate of the run that is open]
+    pub(crate) step: Option<String>,
+    /// Why, for the record
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+    #[command(flatten)]
+    pub(crate) carrying: CarryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// The run; `last` is the newest
+    pub(crate) run: String,
+    /// The step that asks
+    pub(crate) step: String,
+    /// The answer
+    pub(crate) answer: String,
+    #[command(flatten)]
+    pub(crate) carrying: CarryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    /// The run; `last` is the newest
+    pub(crate) run: String,
+    /// Why, for the record
+    #[arg(short, long, value_name = "TEXT", default_value = "cancelled")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) carrying: CarryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -107,12 +204,8 @@ pub(crate) struct ResumeArgs {
     /// What became of a step that nobody could tell about after a crash; may be given again
     #[arg(long = "decide", value_name = "STEP=rerun|succeeded|failed", value_parser = parse_pair)]
     pub(crate) decisions: Vec<(String, String)>,
-    /// Print events and log lines as JSON, one a line
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print no log lines, only steps and the summary
-    #[arg(short, long, conflicts_with = "json")]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) carrying: CarryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +213,9 @@ pub(crate) struct LintArgs {
     /// The pipeline files
     #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
+    /// Which of a file's pipelines, where it has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
     /// How to print what is found
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) format: LintFormat,
@@ -143,9 +239,12 @@ pub(crate) struct PlanArgs {
     /// The pipeline file
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// A value for one of the pipeline's inputs; may be given again
-    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = parse_pair)]
-    pub(crate) inputs: Vec<(String, String)>,
+    /// Which of the file's pipelines, where it has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// A value for one of the pipeline's inputs, or a JSON object of them; may be given again
+    #[arg(short, long = "input", value_name = "NAME=VALUE|JSON", value_parser = parse_input)]
+    pub(crate) inputs: Vec<Given>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -311,6 +410,13 @@ pub(crate) enum ArtifactCommand {
         #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
     },
+}
+
+fn parse_input(text: &str) -> Result<Given, String> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map(Given::All).map_err(|error| format!("no JSON object: {error}"));
+    }
+    parse_pair(text).map(|(name, value)| Given::One(name, value))
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {

@@ -1,14 +1,12 @@
-//! What a run looks like while it is carried out: its steps' lines as they come, what begins and ends, and a summary.
-//!
-//! The driver tells facts, the logs give lines; this only prints. On a terminal, the steps that run stand below the
-//! lines with their time; elsewhere there are only lines.
+//! What runs look like while they are carried out. What is told comes from the event log ([`windlass_report`]); this joins it with the
+//! lines of logs and prints both. On a terminal, the steps that run stand below the lines with their time.
 
-use crate::{lines, style};
+use crate::{exit::coded, lines, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::json;
 use std::{
     collections::HashMap,
     io::{IsTerminal as _, Write as _},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,9 +15,10 @@ use tokio::{
     task::JoinHandle,
 };
 use windlass_contract::{RunId, StepName};
-use windlass_driver::{Host, Notice};
-use windlass_engine::{Outcome, Run, RunStatus, Skip, StepState, StepView};
-use windlass_store::logs::LogStream;
+use windlass_driver::{Claim, Host, Notice};
+use windlass_engine::{Outcome, Run};
+use windlass_report::{Item, LogLine, Projector, Stream, Told, console::Console, json_lines, junit, summary as table};
+use windlass_store::logs::{Follower, LogStream};
 
 /// How lines and facts are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,53 +31,46 @@ pub(crate) enum Form {
     Json,
 }
 
-/// The longest line that is shown on a screen, in characters; the log has the whole.
-const SHOWN: usize = 4096;
+/// How wide a screen is where nobody can tell.
+const WIDTH: usize = 100;
 
 /// Where everything is printed, one whole line at a time.
 struct Screen {
     form: Form,
-    /// The steps of the plan, in its order, and the widest name.
-    names: Vec<StepName>,
-    width: usize,
     /// Steps that run, on a terminal.
     bars: Option<MultiProgress>,
+    /// Everything that was told, for the test report; logs only where there is one.
+    kept: Option<Vec<Told>>,
 }
 
 impl Screen {
-    fn print(&self, line: &str) {
+    fn tell(&mut self, console: &Console<style::Painter>, inset: &str, told: Told) {
+        let shown: Vec<String> = match (self.form, &told.item) {
+            (Form::Json, _) => vec![json_lines::line(&told)],
+            (Form::Quiet, Item::Log(_)) => Vec::new(),
+            _ => console.lines(&told).into_iter().map(|line| format!("{inset}{line}")).collect(),
+        };
+        if let Some(kept) = &mut self.kept {
+            kept.push(told);
+        }
         let write = || {
-            // A reader that has gone away is not an error of the run.
-            let _ = writeln!(anstream::stdout(), "{line}");
+            for line in &shown {
+                // A reader that has gone away is not an error of the run.
+                let _ = writeln!(anstream::stdout(), "{line}");
+            }
         };
         match &self.bars {
             Some(bars) => bars.suspend(write),
             None => write(),
         }
     }
+}
 
-    fn label(&self, step: &StepName) -> String {
-        let n = self.names.iter().position(|name| name == step).unwrap_or(0);
-        style::paint(style::step(n), format_args!("{:width$} │", step.as_str(), width = self.width))
-    }
-
-    fn line(&self, step: &StepName, attempt: u32, stream: LogStream, at_ms: u64, text: &str) {
-        match self.form {
-            Form::Quiet => {}
-            Form::Text => {
-                let text: String = text.chars().take(SHOWN).collect();
-                let text = match stream {
-                    LogStream::System => style::paint(style::FAINT, &text),
-                    _ => text,
-                };
-                self.print(format!("{} {text}", self.label(step)).trim_end());
-            }
-            Form::Json => self.print(
-                &json!({ "type": "log", "step": step, "attempt": attempt, "stream": stream, "at_ms": at_ms, "text": text })
-                    .to_string(),
-            ),
-        }
-    }
+/// One run on the screen: the first one, or a sub-run.
+struct Shown {
+    projector: Arc<Mutex<Projector>>,
+    console: Arc<Console<style::Painter>>,
+    inset: String,
 }
 
 /// Follows a step's log until it is told that the attempt is over.
@@ -88,138 +80,226 @@ struct Following {
     bar: Option<ProgressBar>,
 }
 
-/// Prints what a run tells.
+type Attempt = (RunId, StepName, u32);
+
+/// What the run told before it was taken up again; without its logs, which `windlass logs` has.
+async fn earlier(host: &Host, claim: &Claim) -> anyhow::Result<Vec<Told>> {
+    let events = host.store().events(claim.run().id()).await.map_err(coded)?;
+    let mut numbered = (windlass_store::FIRST_SEQ..claim.next_seq()).zip(&events);
+    let Some((seq, created)) = numbered.next() else { return Ok(Vec::new()) };
+    let (mut projector, mut told) = Projector::from_created(created, seq).map_err(coded)?;
+    for (seq, event) in numbered {
+        told.extend(projector.push(seq, event).map_err(coded)?);
+    }
+    Ok(told)
+}
+
+/// Prints what runs tell.
 pub(crate) struct Reporter {
     host: Host,
-    run: RunId,
+    first: RunId,
     screen: Arc<Mutex<Screen>>,
-    following: HashMap<(StepName, u32), Following>,
-    plugins: HashMap<StepName, String>,
+    shown: HashMap<RunId, Shown>,
+    /// Logs that have begun, and whose beginning is not told yet.
+    begun: HashMap<Attempt, Follower>,
+    following: HashMap<Attempt, Following>,
+    junit: Option<PathBuf>,
 }
 
 impl Reporter {
-    pub(crate) fn new(host: &Host, run: &Run, form: Form) -> Reporter {
-        let steps: Vec<_> = run.plan().states.iter().flat_map(|state| &state.steps).collect();
-        let names: Vec<StepName> = steps.iter().map(|step| step.name.clone()).collect();
-        let plugins = steps.iter().map(|step| {
-            (step.name.clone(), format!("{} {}", step.step_type, style::paint(style::FAINT, &step.plugin)))
-        });
+    /// Of a run that is about to be carried out. What a new run's creation led to is told by the driver, from its first event on.
+    ///
+    /// # Errors
+    /// When the run's events cannot be read.
+    pub(crate) async fn new(
+        host: &Host,
+        claim: &Claim,
+        form: Form,
+        junit: Option<PathBuf>,
+    ) -> anyhow::Result<Reporter> {
+        let run = claim.run();
         let bars = (form != Form::Json && std::io::stdout().is_terminal() && std::io::stderr().is_terminal())
             .then(MultiProgress::new);
-        let width = names.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
-        Reporter {
+        let kept = match junit {
+            Some(_) if claim.is_taken_up() => Some(earlier(host, claim).await?),
+            Some(_) => Some(Vec::new()),
+            None => None,
+        };
+        let mut reporter = Reporter {
             host: host.clone(),
-            run: run.id().clone(),
-            plugins: plugins.collect(),
-            screen: Arc::new(Mutex::new(Screen { form, names, width, bars })),
+            first: run.id().clone(),
+            screen: Arc::new(Mutex::new(Screen { form, bars, kept })),
+            shown: HashMap::new(),
+            begun: HashMap::new(),
             following: HashMap::new(),
+            junit,
+        };
+        if claim.is_taken_up() {
+            reporter.show(run, Projector::new(run, claim.next_seq()));
         }
+        Ok(reporter)
     }
 
-    fn screen(&self) -> std::sync::MutexGuard<'_, Screen> {
-        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn show(&mut self, run: &Run, projector: Projector) {
+        let inset = if *run.id() == self.first { String::new() } else { "    ".to_owned() };
+        let console =
+            Console::new(run.plan(), style::width().unwrap_or(WIDTH).saturating_sub(inset.len()), style::Painter);
+        let shown = Shown { projector: Arc::new(Mutex::new(projector)), console: Arc::new(console), inset };
+        self.shown.insert(run.id().clone(), shown);
     }
 
-    /// Prints until the driver has told all.
-    pub(crate) async fn watch(mut self, mut notices: mpsc::UnboundedReceiver<Notice>) {
+    /// Prints until the driver has told all; then writes the test report, where one is wanted.
+    pub(crate) async fn watch(mut self, mut notices: mpsc::UnboundedReceiver<Notice>) -> std::io::Result<()> {
         while let Some(notice) = notices.recv().await {
-            self.tell(notice).await;
+            self.take(notice).await;
+        }
+        let kept = self.screen.lock().unwrap_or_else(PoisonError::into_inner).kept.take();
+        match (self.junit, kept) {
+            (Some(file), Some(kept)) => {
+                let own: Vec<&Told> = kept.iter().filter(|told| told.run == self.first).collect();
+                std::fs::write(file, junit::render(own))
+            }
+            _ => Ok(()),
         }
     }
 
-    async fn tell(&mut self, notice: Notice) {
+    async fn take(&mut self, notice: Notice) {
         match notice {
-            Notice::Started { step, attempt, again } => {
-                self.started(&step, attempt, again);
+            Notice::Began { run, step, attempt, again } => {
+                // A log that cannot be followed is still written: the run goes on, and `windlass logs` says what is wrong.
+                let Ok(follower) = self.host.logs().follow(&run, &step, attempt) else { return };
+                self.begun.insert((run.clone(), step.clone(), attempt), follower);
+                if again {
+                    self.note(&run, &format!("{step} · attempt {attempt}, taken up again"));
+                    self.follow((run, step, attempt));
+                }
             }
-            Notice::Ended { step, attempt, outcome, reason, retry_ms } => {
-                self.stop_following(&step, attempt).await;
-                let screen = self.screen();
-                if screen.form == Form::Json {
-                    let line = json!({ "type": "step-ended", "step": step, "attempt": attempt, "outcome": outcome, "reason": reason, "retry_ms": retry_ms });
-                    screen.print(&line.to_string());
+            Notice::Recorded { run, seq, event } => {
+                if !self.shown.contains_key(&run) && !self.begin_to_show(&run, seq, &event).await {
                     return;
                 }
-                let label = screen.label(&step);
-                if let Some(reason) = &reason {
-                    for line in reason.message.lines() {
-                        let style = if outcome.is_failure() { style::ERROR } else { style::FAINT };
-                        screen.print(&format!("{label} {}", style::paint(style, line)));
-                    }
-                }
-                let again = if retry_ms.is_some() { " · it will be tried again" } else { "" };
-                screen.print(&format!("{label} {} {outcome}{again}", mark(outcome)));
-            }
-            Notice::Undecided { step, attempt } => {
-                self.stop_following(&step, attempt).await;
-                let screen = self.screen();
-                if screen.form == Form::Json {
-                    screen.print(&json!({ "type": "step-undecided", "step": step, "attempt": attempt }).to_string());
-                } else {
-                    let words = "nobody can tell what became of it when the host died: a person decides";
-                    screen.print(&format!("{} {}", screen.label(&step), style::paint(style::WARNING, words)));
+                let told = {
+                    let Some(shown) = self.shown.get(&run) else { return };
+                    let mut projector = shown.projector.lock().unwrap_or_else(PoisonError::into_inner);
+                    projector.push(seq, &event)
+                };
+                match told {
+                    Ok(told) => self.tell(told).await,
+                    Err(error) => tracing::warn!("what run {run} tells cannot be shown: {error}"),
                 }
             }
-            Notice::Cancelling { reason } => {
-                let screen = self.screen();
-                if screen.form == Form::Json {
-                    screen.print(&json!({ "type": "cancelling", "reason": reason }).to_string());
-                } else {
-                    let words = format!("{reason}: stopping what runs (once more stops it at once)");
-                    screen.print(&style::paint(style::WARNING, words));
-                }
-            }
-            Notice::Finished { outcome } => {
-                let screen = self.screen();
-                if screen.form == Form::Json {
-                    screen.print(&json!({ "type": "run-ended", "run": self.run, "outcome": outcome }).to_string());
-                }
+            Notice::Queued { run, group, behind } => {
+                self.note(&run, &format!("waits for its turn in the group `{group}`, behind {}", behind.join(", ")));
             }
         }
     }
 
-    fn started(&mut self, step: &StepName, attempt: u32, again: bool) {
-        let screen = self.screen();
-        if screen.form == Form::Json {
-            let line = json!({ "type": "step-started", "step": step, "attempt": attempt, "again": again });
-            screen.print(&line.to_string());
+    /// A sub-run, told of for the first time.
+    async fn begin_to_show(&mut self, run: &RunId, seq: u64, event: &windlass_engine::Event) -> bool {
+        let begun = if seq == windlass_store::FIRST_SEQ {
+            Projector::from_created(event, seq).ok()
         } else {
-            let what = self.plugins.get(step).map(String::as_str).unwrap_or_default();
-            let which = match (attempt, again) {
-                (1, false) => String::new(),
-                (n, false) => format!(" · attempt {n}"),
-                (n, true) => format!(" · attempt {n}, taken up again"),
-            };
-            screen.print(&format!("{} {} {what}{which}", screen.label(step), style::paint(style::FAINT, "▶")));
+            // Taken up again: shown from here on.
+            let read = self.host.store().events(run).await.ok();
+            let before = read.and_then(|events| {
+                let known = usize::try_from(seq - windlass_store::FIRST_SEQ).ok()?;
+                Run::replay(events.get(..known)?).ok()
+            });
+            before.map(|state| (Projector::new(&state, seq), Vec::new()))
+        };
+        let Some((projector, told)) = begun else { return false };
+        let state = projector.run().clone();
+        self.show(&state, projector);
+        self.tell(told).await;
+        true
+    }
+
+    async fn tell(&mut self, told: Vec<Told>) {
+        for told in told {
+            let run = told.run.clone();
+            if let Some((step, attempt)) =
+                told.item.ended().and_then(|ended| Some((ended.step.clone(), ended.attempt?)))
+            {
+                self.stop_following(&(run.clone(), step, attempt)).await;
+            } else if let Item::StepUndecided { step, attempt, .. } = &told.item {
+                self.stop_following(&(run.clone(), step.clone(), *attempt)).await;
+            }
+            let began = told.item.began().map(|(step, attempt)| (run.clone(), step.clone(), attempt));
+            if let Some(shown) = self.shown.get(&run) {
+                let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+                screen.tell(&shown.console, &shown.inset, told);
+            }
+            if let Some(key) = began {
+                self.follow(key);
+            }
         }
-        let bar = screen.bars.as_ref().map(|bars| {
+    }
+
+    /// A line of this program's own, which no event is about.
+    fn note(&self, run: &RunId, words: &str) {
+        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        let inset = self.shown.get(run).map_or("", |shown| shown.inset.as_str());
+        let line = match screen.form {
+            Form::Json => serde_json::json!({ "run": run, "type": "note", "text": words }).to_string(),
+            _ => format!("{inset}{}", style::paint(style::FAINT, words)),
+        };
+        let write = || drop(writeln!(anstream::stdout(), "{line}"));
+        match &screen.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn follow(&mut self, key: Attempt) {
+        let Some(follower) = self.begun.remove(&key) else { return };
+        let Some(shown) = self.shown.get(&key.0) else { return };
+        let (_, step, attempt) = key.clone();
+        let bar = self.screen.lock().unwrap_or_else(PoisonError::into_inner).bars.as_ref().map(|bars| {
             let look = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}");
             let bar = bars.add(ProgressBar::new_spinner()).with_message(step.to_string());
             bar.set_style(look.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        drop(screen);
-        // A log that cannot be followed is still written: the run goes on, and `windlass logs` says what is wrong.
-        let Ok(follower) = self.host.logs().follow(&self.run, step, attempt) else { return };
         let (over, is_over) = oneshot::channel();
-        let (screen, name) = (Arc::clone(&self.screen), step.clone());
+        let (projector, console) = (Arc::clone(&shown.projector), Arc::clone(&shown.console));
+        let (screen, inset) = (Arc::clone(&self.screen), shown.inset.clone());
         let task = tokio::spawn(async move {
+            let mut number = 0;
             let each = |stream, at_ms, text: &str| {
-                screen.lock().unwrap_or_else(PoisonError::into_inner).line(&name, attempt, stream, at_ms, text);
+                number += 1;
+                let line = LogLine {
+                    step: step.clone(),
+                    attempt,
+                    line: number,
+                    stream: stream_of(stream),
+                    text: text.to_owned(),
+                };
+                let told = projector.lock().unwrap_or_else(PoisonError::into_inner).log(at_ms, line);
+                screen.lock().unwrap_or_else(PoisonError::into_inner).tell(&console, &inset, told);
             };
             lines::follow(follower, is_over, each).await;
         });
-        self.following.insert((step.clone(), attempt), Following { over, task, bar });
+        self.following.insert(key, Following { over, task, bar });
     }
 
-    async fn stop_following(&mut self, step: &StepName, attempt: u32) {
-        let Some(following) = self.following.remove(&(step.clone(), attempt)) else { return };
+    async fn stop_following(&mut self, key: &Attempt) {
+        self.begun.remove(key);
+        let Some(following) = self.following.remove(key) else { return };
         let _ = following.over.send(());
         let _ = following.task.await;
         if let Some(bar) = following.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn stream_of(stream: LogStream) -> Stream {
+    match stream {
+        LogStream::Stdout => Stream::Stdout,
+        LogStream::Stderr => Stream::Stderr,
+        LogStream::Plugin => Stream::Plugin,
+        LogStream::System => Stream::System,
     }
 }
 
@@ -233,60 +313,7 @@ pub(crate) fn mark(outcome: Outcome) -> String {
     }
 }
 
-/// The steps of a run with how each ended and how long it took, and the run's own end.
+/// The states and steps of a run with how each ended and how long it took, and the run's own end.
 pub(crate) fn summary(run: &Run) -> String {
-    let steps: Vec<StepView<'_>> = run.steps().collect();
-    let rows: Vec<Vec<String>> = steps.iter().enumerate().map(|(n, step)| row(n, step, run)).collect();
-    let mut text = style::table(&rows);
-    let took = run.finished_ms().map(|end| format!(" in {}", style::duration(end.saturating_sub(run.created_ms()))));
-    let end = match (run.status(), run.outcome()) {
-        (RunStatus::Finished, Some(outcome)) => {
-            format!("{} {} {}{}", mark(outcome), run.plan().name, outcome, took.unwrap_or_default())
-        }
-        (status, _) => format!("… {} is {status}", run.plan().name),
-    };
-    text.push_str(&format!("{} {}\n", style::paint(style::STRONG, end), style::paint(style::FAINT, run.id())));
-    text
-}
-
-fn row(n: usize, step: &StepView<'_>, run: &Run) -> Vec<String> {
-    let took = match (step.started_ms, step.finished_ms) {
-        (Some(start), Some(end)) => style::duration(end.saturating_sub(start)),
-        _ => String::new(),
-    };
-    let (sign, words) = match (step.state, step.outcome) {
-        (StepState::Finished, Some(outcome)) => (mark(outcome), outcome.to_string()),
-        (StepState::Running { .. }, _) => ("▶".to_owned(), "running".to_owned()),
-        (StepState::Retrying { .. }, _) => ("↻".to_owned(), "waits to be tried again".to_owned()),
-        (StepState::Undecided, _) => (style::paint(style::WARNING, "?"), "waits for a decision".to_owned()),
-        _ => {
-            let names: Vec<_> = run.waits_for(step.name).into_iter().map(StepName::as_str).collect();
-            let words = if names.is_empty() { "ready".to_owned() } else { format!("waits for {}", names.join(", ")) };
-            ("·".to_owned(), words)
-        }
-    };
-    let mut notes = Vec::new();
-    if step.attempts.len() > 1 {
-        notes.push(format!("{} attempts", step.attempts.len()));
-    }
-    if step.allowed_failure {
-        notes.push("may fail".to_owned());
-    }
-    if let Some(skip) = step.skipped {
-        notes.push(match skip {
-            Skip::Condition => "its condition did not hold".to_owned(),
-            Skip::RunFailed { by } => format!("{by} had failed"),
-            Skip::RunCancelled => "the run was asked to stop".to_owned(),
-        });
-    }
-    if let Some(reason) = step.reason {
-        notes.push(reason.message.lines().next().unwrap_or_default().to_owned());
-    }
-    vec![
-        format!("  {sign}"),
-        style::paint(style::step(n), step.name),
-        words,
-        took,
-        if notes.is_empty() { String::new() } else { style::paint(style::FAINT, notes.join(" · ")) },
-    ]
+    table::table(&table::summary(run), &style::Painter)
 }

@@ -2,6 +2,7 @@
 
 use crate::args::ColorWhen;
 use anstyle::{AnsiColor, Color, Style};
+use windlass_report::{Paint, Tone};
 
 const fn bold(color: AnsiColor) -> Style {
     Style::new().bold().fg_color(Some(Color::Ansi(color)))
@@ -34,6 +35,32 @@ pub(crate) fn step(n: usize) -> Style {
 /// Text in a style, for `anstream`, which takes the colours out where there is no terminal.
 pub(crate) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{}{text}{}", style.render(), style.render_reset())
+}
+
+/// Gives what runs tell its look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Painter;
+
+impl Paint for Painter {
+    fn paint(&self, tone: Tone, text: &str) -> String {
+        let style = match tone {
+            Tone::Plain => return text.to_owned(),
+            Tone::Good => GOOD,
+            Tone::Bad => ERROR,
+            Tone::Warning => WARNING,
+            Tone::Help => HELP,
+            Tone::Strong => STRONG,
+            Tone::Faint => FAINT,
+            Tone::Step(n) => step(n),
+        };
+        paint(style, text)
+    }
+}
+
+/// The columns of the terminal, where there is one.
+pub(crate) fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
 /// Follows the flag; `auto` looks at the terminal and at NO_COLOR.

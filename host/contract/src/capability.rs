@@ -147,7 +147,7 @@ pub enum ContainerError {
     Invalid(String),
     #[error("the image could not be pulled: {0}")]
     ImagePullFailed(String),
-    #[error("the workspace could not be mounted: {0}")]
+    #[error("a volume could not be mounted: {0}")]
     VolumeMountFailed(String),
     #[error("out of resources: {0}")]
     ResourceExhausted(String),
@@ -197,6 +197,17 @@ pub enum PullPolicy {
     Never,
 }
 
+/// A volume in a container; see `container-spec.volume`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeMount {
+    /// The volume, as the pipeline calls it.
+    pub name: String,
+    /// Where it is mounted, absolute.
+    pub path: String,
+    /// Whether nothing can be written to it.
+    pub read_only: bool,
+}
+
 /// What to start; see `container-spec`. Made by the guest step by step, checked by [`Containers::start`].
 #[derive(Clone, Default)]
 #[allow(missing_docs, reason = "each field is documented in wit/capabilities.wit")]
@@ -208,6 +219,9 @@ pub struct ContainerSpec {
     pub env_secret: Vec<(String, Arc<dyn Secret>)>,
     pub workdir: Option<String>,
     pub workspace: Option<(String, bool)>,
+    /// `None` until the guest asks for a volume or for none: then the workspace is mounted.
+    pub volumes: Option<Vec<VolumeMount>>,
+    pub registry_auth: Option<Arc<dyn Secret>>,
     pub pull: PullPolicy,
     pub memory_mib: Option<u32>,
     pub cpu_millis: Option<u32>,

@@ -35,7 +35,8 @@ pub struct StepType {
     /// JSON Schema (2020-12) of `config`. Besides the standard keywords, these say how a value is treated before the
     /// plugin sees it: `"x-windlass-template": "lenient" | "strict" | "never"` (a missing value is empty text, an error;
     /// templates are refused, which is what shell text must say), `"x-windlass-secret": true` (a `secret:engine/path`
-    /// reference is legal here), `"x-windlass-timeout": true` (this duration is the step's timeout).
+    /// reference is legal here), `"x-windlass-timeout": true` (this duration is the step's timeout), `"x-windlass-image": true`
+    /// (this is the reference of a container image).
     pub config_schema: Value,
     /// JSON Schema of the outputs object.
     #[serde(default, skip_serializing_if = "Value::is_null")]

@@ -18,10 +18,13 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use windlass_capabilities::{Journal, Masker, StepScope, StepTools, Trouble};
-use windlass_contract::{CodedError, EffectClass, Permissions, Recovery, StepCall, StepName};
+use windlass_capabilities::{
+    CAPTURED_BYTES, Journal, Masker, StepScope, StepTools, Trouble,
+    artifacts::{PLAIN_TEXT, RESERVED_KEYS},
+};
+use windlass_contract::{CodedError, EffectClass, NameError, Permissions, Recovery, StepCall, StepName};
 use windlass_engine::{EventKind, Outcome, Reason, ReasonKind};
-use windlass_manifest::plan::Step;
+use windlass_manifest::plan::PluginWork;
 use windlass_runtime::{CallError, CallLimits, Plugin, RunReport, StepErrorKind};
 use windlass_store::StoreError;
 
@@ -43,7 +46,8 @@ pub(crate) struct Again {
 /// One attempt, to be carried out.
 pub(crate) struct Attempt {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) step: Step,
+    pub(crate) step: StepName,
+    pub(crate) work: PluginWork,
     pub(crate) attempt: u32,
     pub(crate) config: Value,
     pub(crate) timeout_ms: u64,
@@ -101,12 +105,14 @@ impl Attempt {
             // Whatever the plugin has left running ends here and not beside the next step.
             tools.stop(Duration::ZERO).await;
         }
-        if let Ok(log) = &self.log
-            && let Err(error) = log.finish().await
-        {
-            end = Verdict::error(ReasonKind::ResourceExhausted, &error).into();
+        if let Ok(log) = &self.log {
+            match log.finish().await {
+                Ok(printed) if printed > CAPTURED_BYTES => self.keep_log().await,
+                Ok(_) => {}
+                Err(error) => end = Verdict::error(ReasonKind::ResourceExhausted, &error).into(),
+            }
         }
-        let (step, attempt, masker) = (self.step.name.clone(), self.attempt, &self.shared.masker);
+        let (step, attempt, masker) = (self.step.clone(), self.attempt, &self.shared.masker);
         let kind = match end {
             End::Undecided => EventKind::StepUndecided { step, attempt },
             End::Verdict(verdict) => EventKind::StepFinished {
@@ -124,8 +130,28 @@ impl Attempt {
         let _ = self.shared.facts.send(Fact::Ended { kind, tools }).await;
     }
 
+    /// Keeps what the containers printed as an artifact, where it is more than the step's results can hold: later steps and people
+    /// can then have all of it.
+    async fn keep_log(&self) {
+        let (shared, step, attempt) = (Arc::clone(&self.shared), self.step.clone(), self.attempt);
+        let keep = move || -> Result<(), String> {
+            let words = |error: &dyn std::fmt::Display| error.to_string();
+            let key =
+                format!("{RESERVED_KEYS}log/{step}/{attempt}").parse().map_err(|error| words(&error as &NameError))?;
+            let parts = &shared.host.parts;
+            let mut draft = parts.toolbox.artifacts().begin(&shared.run, &key).map_err(|error| words(&error))?;
+            parts.logs.raw(&shared.run, &step, attempt, &mut draft).map_err(|error| words(&error))?;
+            draft.finish(PLAIN_TEXT).map(|_| ()).map_err(|error| words(&error))
+        };
+        let kept = tokio::task::spawn_blocking(keep).await;
+        if let Err(error) = kept.map_err(|panic| panic.to_string()).and_then(|kept| kept) {
+            // The log itself is there in any case.
+            tracing::warn!("the log of {} is not among the run's artifacts: {error}", self.step);
+        }
+    }
+
     async fn work(&self, made: &mut Option<StepTools>) -> End {
-        let (shared, plugin) = (&self.shared, &self.step.plugin);
+        let (shared, plugin) = (&self.shared, &self.work.plugin);
         let log = match &self.log {
             Ok(log) => Arc::clone(log),
             Err(error) => return Verdict::error(ReasonKind::ResourceExhausted, error).into(),
@@ -171,7 +197,8 @@ impl Attempt {
         let mut filled = self.shared.workspace.lock().await;
         if !*filled {
             self.shared.host.uses_engine(&self.shared.run)?;
-            self.shared.host.fill_workspace(&self.shared.run).await?;
+            let place = crate::traces::workspace_place(&self.shared.volumes);
+            self.shared.host.fill_workspace(&self.shared.run, &place, self.shared.has_sub_runs).await?;
             *filled = true;
         }
         Ok(())
@@ -197,10 +224,10 @@ impl Attempt {
 
     fn call(&self) -> StepCall {
         StepCall {
-            plugin: self.step.plugin.clone(),
-            step_type: self.step.step_type.clone(),
+            plugin: self.work.plugin.clone(),
+            step_type: self.work.step_type.clone(),
             run: self.shared.run.clone(),
-            step: self.step.name.clone(),
+            step: self.step.clone(),
             attempt: self.attempt,
             config: self.config.clone(),
         }
@@ -218,15 +245,12 @@ impl Attempt {
         Ok(shared.host.parts.toolbox.for_step(StepScope {
             permissions: permissions.clone(),
             log,
-            journal: Arc::new(Record {
-                facts: shared.facts.clone(),
-                step: self.step.name.clone(),
-                attempt: self.attempt,
-            }),
+            journal: Arc::new(Record { facts: shared.facts.clone(), step: self.step.clone(), attempt: self.attempt }),
             masker: shared.masker.clone(),
             state,
             deadline: Instant::now() + timeout,
             created_before: self.again.as_ref().map(|again| again.containers.clone()).unwrap_or_default(),
+            volumes: shared.volumes.clone(),
             previous_run: shared.previous.clone(),
             call,
         }))
@@ -235,7 +259,7 @@ impl Attempt {
     async fn call_plugin(&self, plugin: &Plugin, call: &StepCall, tools: &StepTools, timeout: Duration) -> End {
         let runtime = &self.shared.host.parts.runtime;
         let capabilities = tools.capabilities();
-        if self.again.is_some() && self.step.effect == EffectClass::AtMostOnce {
+        if self.again.is_some() && self.work.effect == EffectClass::AtMostOnce {
             match runtime.recover(plugin, call, capabilities.clone()).await {
                 Ok(Recovery::Rerun) => {}
                 Ok(Recovery::Succeeded) => {

@@ -22,6 +22,26 @@ pub enum DriverError {
         /// The step.
         step: StepName,
     },
+    /// What was asked of a run was refused.
+    #[error("{0}")]
+    Refused(#[source] windlass_engine::EngineError),
+    /// What a run has left in its volumes is not there any more.
+    #[error(
+        "there are no volumes of run {run}: one that succeeds leaves none, and what a failed one left is there until a later run of the pipeline takes its place"
+    )]
+    VolumesGone {
+        /// The run.
+        run: RunId,
+    },
+    /// A sub-run is carried out by another process, and its parent was asked to stop.
+    #[error("the sub-run {run} is carried out by another process")]
+    SubRunBusy {
+        /// The sub-run.
+        run: RunId,
+    },
+    /// The artifact store.
+    #[error(transparent)]
+    Artifacts(#[from] windlass_capabilities::StoreError),
     /// A plugin of the plan is not installed, or not granted anything, here and now.
     #[error("{0} is not installed in this project any more")]
     NotInstalled(PluginRef),
@@ -72,6 +92,10 @@ impl CodedError for DriverError {
             DriverError::Io { .. } => Code(1104),
             DriverError::Snapshot(_) => Code(1105),
             DriverError::Panicked(_) => Code(1106),
+            DriverError::VolumesGone { .. } => Code(1107),
+            DriverError::SubRunBusy { .. } => Code(1108),
+            DriverError::Refused(error) => error.code(),
+            DriverError::Artifacts(error) => error.code(),
             DriverError::Store(error) => error.code(),
             DriverError::History { source, .. } => source.code(),
             DriverError::Runtime(error) => error.code(),
@@ -91,6 +115,10 @@ impl CodedError for DriverError {
                 Some("check that it exists, that it is yours, and that the disk has room".to_owned())
             }
             DriverError::Snapshot(_) => None,
+            DriverError::VolumesGone { .. } => Some("repeat the run from its beginning".to_owned()),
+            DriverError::SubRunBusy { run } => Some(format!("stop it with `windlass cancel {run}`")),
+            DriverError::Refused(error) => error.help(),
+            DriverError::Artifacts(error) => error.help(),
             DriverError::Panicked(_) => {
                 Some("this is a defect of windlass; please report it, with the step's configuration".to_owned())
             }

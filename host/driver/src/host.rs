@@ -1,25 +1,23 @@
-//! What runs are carried out with, who carries out which, and what is removed after them.
-//!
-//! `open/RUN` in the home is there from before the first trace of a run until after its last one was removed: its folder's
-//! snapshot, its containers, its volume. A process that dies at any moment in between leaves it, and [`Host::sweep`] finds by
-//! it what is to be removed without asking the container engine or going through all runs there ever were.
+//! What runs are carried out with, how they come to be, and who carries out which.
 
-use crate::{DriverError, clock::now_ms, run::Draft, snapshot};
+use crate::{DriverError, Notice, carrier::recorded, clock::now_ms, draft::Draft, traces::used_containers};
 use serde_json::{Map, Value};
 use std::{
     collections::{BTreeSet, HashMap},
     fs::File,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use windlass_capabilities::{Masker, Toolbox, ToolboxSettings};
 use windlass_contract::{Digest, Permissions, PluginRef, RunId, SecretReference};
-use windlass_engine::{Command, Event, EventKind, Run};
-use windlass_manifest::plan::Plan;
+use windlass_engine::{Command, Event, EventKind, Group, Origin, Rerun, RerunFrom, Run};
+use windlass_manifest::{
+    plan::{Plan, Work},
+    template::{Context, RunContext, render_env, render_text},
+};
 use windlass_runtime::Runtime;
-use windlass_store::{RunLock, Store, StoreError, logs::LogStore};
+use windlass_store::{RunLock, Standing, Store, logs::LogStore};
 
 /// Where things are.
 pub struct HostSettings {
@@ -43,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) toolbox: Toolbox,
     /// As many attempts at once as the sandbox has places: an attempt's time begins when it has one.
     pub(crate) places: Semaphore,
+    /// Rings when something is asked of a run of this home. Made when it is first listened to.
+    asked: OnceLock<watch::Sender<()>>,
 }
 
 /// What each plugin may do in a run: by digest, what it asks for and was granted.
@@ -69,8 +69,23 @@ pub struct NewRun {
     pub inputs: Map<String, Value>,
     /// The pipeline's file, as the user named it.
     pub file: Option<String>,
-    /// The folder that fills the workspace, if any.
-    pub workspace: Option<PathBuf>,
+    /// What its workspace begins with.
+    pub workspace: Workspace,
+    /// Where it comes from. Its group is filled in from the plan.
+    pub origin: Origin,
+}
+
+/// What a run's workspace begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Workspace {
+    /// Nothing.
+    Empty,
+    /// This folder's content.
+    Folder(PathBuf),
+    /// What this run's began with: a sub-run's does.
+    LikeRun(RunId),
+    /// What this run, which has ended, has left in all its volumes.
+    LeftBy(RunId),
 }
 
 /// The right to carry a run out: a lock that ends with the process, and the run as it stands.
@@ -80,6 +95,8 @@ pub struct Claim {
     /// What the creation commanded; a run that was taken up has its commands in `Run::outstanding`.
     pub(crate) commands: Vec<Command>,
     pub(crate) taken_up: bool,
+    /// What has become durable with the claim and is not told yet.
+    pub(crate) fresh: Vec<Notice>,
     /// What a run that was taken up names of secrets.
     pub(crate) secrets: Vec<SecretReference>,
     /// Holds the lock.
@@ -90,6 +107,16 @@ impl Claim {
     /// The run as it stands.
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// Whether the run was there before, and its events were told by somebody else.
+    pub fn is_taken_up(&self) -> bool {
+        self.taken_up
+    }
+
+    /// The number of the run's next event.
+    pub fn next_seq(&self) -> u64 {
+        self.next
     }
 
     pub(crate) fn draft(&mut self) -> Draft<'_> {
@@ -109,7 +136,8 @@ impl Host {
         let logs = LogStore::open(&home);
         let toolbox = Toolbox::new(settings.toolbox)?;
         let places = Semaphore::new(runtime.concurrency());
-        Ok(Host { parts: Arc::new(Parts { home, store, logs, runtime, toolbox, places }) })
+        let asked = OnceLock::new();
+        Ok(Host { parts: Arc::new(Parts { home, store, logs, runtime, toolbox, places, asked }) })
     }
 
     /// The event log.
@@ -135,43 +163,31 @@ impl Host {
     /// Records a new run and claims it. Nothing of it begins before [`crate::carry_out`].
     ///
     /// # Errors
-    /// When the workspace's folder cannot be copied, or the run not be recorded.
+    /// When the workspace's content cannot be copied, or the run not be recorded.
     pub async fn create(&self, new: NewRun) -> Result<Claim, DriverError> {
-        let run = new_run_id();
-        let lock = self.parts.store.lock_run(&run)?;
-        let created = self.create_locked(new, &run, lock).await;
+        self.create_as(&new_run_id(), new).await
+    }
+
+    /// The same, under an id that was recorded before.
+    pub(crate) async fn create_as(&self, run: &RunId, new: NewRun) -> Result<Claim, DriverError> {
+        let lock = self.parts.store.lock_run(run)?;
+        let created = self.create_locked(new, run, lock).await;
         if created.is_err() {
             // What a process leaves that dies here, `sweep` removes.
-            self.forget(&run).await;
+            self.forget(run).await;
         }
         created
     }
 
     async fn create_locked(&self, new: NewRun, run: &RunId, lock: RunLock) -> Result<Claim, DriverError> {
         let mark = self.mark(run);
-        let marked = std::fs::create_dir_all(self.marks()).and_then(|()| File::create_new(&mark));
+        let marked = std::fs::create_dir_all(self.marks()).and_then(|()| File::create(&mark));
         marked.map_err(|source| DriverError::Io { path: mark, source })?;
-        if let Some(folder) = new.workspace {
-            let file = self.workspace_source(run);
-            let copied = tokio::task::spawn_blocking(move || {
-                // Complete or absent: a half-written snapshot must never fill a workspace. And durable before the run is: a
-                // snapshot that is absent counts as one that has filled its workspace already.
-                let partial = file.with_extension("partial");
-                snapshot::write(&folder, &partial)?;
-                std::fs::rename(&partial, &file)
-                    .and_then(|()| sync_folder(&file))
-                    .map_err(|source| snapshot::SnapshotError::Io { path: file, source })
-            });
-            copied.await.map_err(|panic| DriverError::Io { path: self.run_folder(run), source: panic.into() })??;
-        }
-        let previous = self.parts.store.last_succeeded(&new.plan.name).await?;
-        let kind = EventKind::RunCreated {
-            run: run.clone(),
-            plan: Box::new(new.plan),
-            inputs: new.inputs,
-            previous,
-            file: new.file,
-        };
+        let NewRun { plan, inputs, file, workspace, mut origin } = new;
+        self.begin_workspace(run, &plan, workspace).await?;
+        let previous = self.parts.store.last_succeeded(&plan.name).await?;
+        origin.group = group(run, &plan, &inputs, previous.as_ref())?;
+        let kind = EventKind::RunCreated { run: run.clone(), plan: Box::new(plan), inputs, previous, file, origin };
         let created = Event { at_ms: now_ms(), kind };
         let (mut state, commands) =
             Run::create(&created).map_err(|source| DriverError::History { run: run.clone(), at: 0, source })?;
@@ -179,8 +195,67 @@ impl Host {
         let mut draft = Draft { run: &mut state, before: 0, events: vec![created] };
         let commands = draft.intend(commands)?;
         let events = draft.events;
-        let next = self.parts.store.create_run(&events).await?;
-        Ok(Claim { run: state, next, commands, taken_up: false, secrets: Vec::new(), _lock: lock })
+        let next = self.parts.store.create_run(&events, Standing::of(&state, &events)).await?;
+        let fresh = recorded(run, windlass_store::FIRST_SEQ, events);
+        Ok(Claim { run: state, next, commands, taken_up: false, fresh, secrets: Vec::new(), _lock: lock })
+    }
+
+    /// Records and claims a run that repeats another one, which has ended, from where it is asked to. What that one has left in its
+    /// volumes and of artifacts is there again.
+    ///
+    /// # Errors
+    /// When it cannot be repeated so; when what it left in its volumes is gone; and as [`Host::create`].
+    pub async fn rerun(
+        &self,
+        of: &RunId,
+        from: &RerunFrom,
+        by: Option<String>,
+        workspace: Workspace,
+    ) -> Result<Claim, DriverError> {
+        let old = self.read(of).await?;
+        let rerun: Option<Rerun> = old.rerun(from).map_err(DriverError::Refused)?;
+        let workspace = match &rerun {
+            None => workspace,
+            Some(_) if !used_containers(&old) => Workspace::Empty,
+            Some(_) if self.kept(&old.plan().name).as_ref() == Some(of) => Workspace::LeftBy(of.clone()),
+            Some(_) => return Err(DriverError::VolumesGone { run: of.clone() }),
+        };
+        let origin =
+            Origin { by, rerun: rerun.map(Box::new), blackboard: old.origin().blackboard.clone(), ..Origin::default() };
+        let new = NewRun {
+            plan: old.plan().clone(),
+            inputs: old.inputs().clone(),
+            file: old.file().map(str::to_owned),
+            workspace,
+            origin,
+        };
+        let id = new_run_id();
+        if new.origin.rerun.is_some() {
+            self.parts.toolbox.artifacts().take_over(of, &id)?;
+        }
+        self.create_as(&id, new).await
+    }
+
+    /// Rings after something was asked of a run of this home, by whatever process.
+    pub(crate) fn asked(&self) -> watch::Receiver<()> {
+        let bell = self.parts.asked.get_or_init(|| {
+            let (bell, _) = watch::channel(());
+            match self.parts.store.asked() {
+                Ok(mut changed) => {
+                    let ring = bell.clone();
+                    tokio::spawn(async move {
+                        loop {
+                            changed.changed().await;
+                            ring.send_replace(());
+                        }
+                    });
+                }
+                // Then what is asked of a run is seen when it is next taken up.
+                Err(error) => tracing::warn!("what others ask of runs is not seen while they go on: {error}"),
+            }
+            bell
+        });
+        bell.subscribe()
     }
 
     /// Claims a run that has not ended.
@@ -198,7 +273,8 @@ impl Host {
         }
         let next = windlass_store::FIRST_SEQ + events.len() as u64;
         let secrets = events.first().map(|event| secrets_in(&event.kind)).unwrap_or_default();
-        Ok(Claim { run: state, next, commands: Vec::new(), taken_up: true, secrets, _lock: lock })
+        let (commands, fresh) = (Vec::new(), Vec::new());
+        Ok(Claim { run: state, next, commands, taken_up: true, fresh, secrets, _lock: lock })
     }
 
     /// A run as it stands, whoever carries it out.
@@ -214,66 +290,6 @@ impl Host {
     pub fn is_claimed(&self, run: &RunId) -> bool {
         // Where nobody can tell, nobody should be told to take it up.
         self.parts.store.is_locked(run).unwrap_or(true)
-    }
-
-    /// Removes what a run that has ended leaves: containers, and its workspace unless that is to stay. A run of which no step
-    /// had use for a container engine needs none to end.
-    pub(crate) async fn tidy(&self, run: &Run, taken_up: bool) {
-        let _ = std::fs::remove_file(self.workspace_source(run.id()));
-        // Another process than this one may have used it too.
-        let noted = || self.mark(run.id()).metadata().is_ok_and(|mark| mark.len() > 0);
-        let used = self.parts.toolbox.has_engine() || (taken_up && noted());
-        if used && !self.remove_from_engine(run).await {
-            return;
-        }
-        let _ = std::fs::remove_file(self.mark(run.id()));
-    }
-
-    /// Notes that the run may have something at the container engine from now on. Not synced: what a loss of power leaves there
-    /// does not run.
-    pub(crate) fn uses_engine(&self, run: &RunId) -> Result<(), DriverError> {
-        let mark = self.mark(run);
-        std::fs::write(&mark, "engine").map_err(|source| DriverError::Io { path: mark, source })
-    }
-
-    async fn remove_from_engine(&self, run: &Run) -> bool {
-        let removed = self.parts.toolbox.remove_run(run.id(), run.plan().workspace.persistent).await;
-        if let Err(error) = &removed {
-            // The mark stays, and the next sweep comes back to it.
-            tracing::warn!("containers or the workspace of run {} may still be there: {error}", run.id());
-        }
-        removed.is_ok()
-    }
-
-    /// Removes what processes that died have left behind of runs that have ended, or that never came to be. Where there is
-    /// nothing of that kind, which is nearly always, it lists one small folder. A process does it once, beside its work.
-    pub async fn sweep(&self) {
-        // Where there is no such folder, nothing was ever begun here.
-        let Ok(marks) = std::fs::read_dir(self.marks()) else { return };
-        let runs = marks.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RunId>().ok());
-        for run in runs {
-            // Whoever is at work on a run removes its traces himself.
-            if self.is_claimed(&run) {
-                continue;
-            }
-            match self.read(&run).await {
-                Ok(state) if state.finished_ms().is_some() => self.tidy(&state, true).await,
-                // To be taken up again.
-                Ok(_) => {}
-                Err(DriverError::Store(StoreError::UnknownRun { .. })) => self.forget(&run).await,
-                Err(error) => tracing::warn!("what run {run} left behind cannot be looked at: {error}"),
-            }
-        }
-    }
-
-    /// Removes the folder of a run that was never recorded.
-    async fn forget(&self, run: &RunId) {
-        // Under its lock, and looked at once more: it may be in the middle of being created.
-        let Ok(_lock) = self.parts.store.lock_run(run) else { return };
-        if matches!(self.parts.store.run(run).await, Err(StoreError::UnknownRun { .. })) {
-            let _ = std::fs::remove_dir_all(self.run_folder(run));
-            let _ = std::fs::remove_file(self.mark(run));
-        }
     }
 
     /// Makes secrets known to a masker. A run's masker learns a secret when a step first uses it; the process that knew those of
@@ -293,40 +309,29 @@ impl Host {
         });
         let _ = masking.await;
     }
-
-    fn marks(&self) -> PathBuf {
-        self.parts.home.join("open")
-    }
-
-    fn mark(&self, run: &RunId) -> PathBuf {
-        self.marks().join(run.as_str())
-    }
-
-    pub(crate) fn run_folder(&self, run: &RunId) -> PathBuf {
-        self.parts.home.join("runs").join(run.as_str())
-    }
-
-    /// The tar file that has yet to fill the run's workspace. That it is there is the durable mark that it has not happened.
-    pub(crate) fn workspace_source(&self, run: &RunId) -> PathBuf {
-        self.run_folder(run).join("workspace.tar")
-    }
-
-    /// Fills the run's workspace, once. Called under the run's own mutex; a crash in the middle fills it again.
-    pub(crate) async fn fill_workspace(&self, run: &RunId) -> Result<(), DriverError> {
-        let source = self.workspace_source(run);
-        let io = |error| DriverError::Io { path: source.clone(), source: error };
-        if !exists(&source) {
-            return Ok(());
-        }
-        self.parts.toolbox.fill_workspace(run, &source).await?;
-        // Durable before a step works on what was filled: filling it again would undo its work.
-        std::fs::remove_file(&source).and_then(|()| sync_folder(&source)).map_err(io)
-    }
 }
 
-/// Has the names in a file's folder on the disk.
-fn sync_folder(file: &Path) -> io::Result<()> {
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+/// The group in which a run takes turns, its name rendered.
+fn group(
+    run: &RunId,
+    plan: &Plan,
+    inputs: &Map<String, Value>,
+    previous: Option<&RunId>,
+) -> Result<Option<Group>, DriverError> {
+    let Some(concurrency) = &plan.concurrency else { return Ok(None) };
+    let failed = |error| DriverError::History {
+        run: run.clone(),
+        at: 0,
+        source: windlass_engine::EngineError::Environment { error: Box::new(error) },
+    };
+    let mut context = Context {
+        inputs: inputs.clone(),
+        run: RunContext { id: run.to_string(), previous: previous.map(ToString::to_string) },
+        ..Context::default()
+    };
+    context.env = render_env(plan, &context).map_err(failed)?.0;
+    let (name, _) = render_text(&concurrency.group, plan, &context, "concurrency.group").map_err(failed)?;
+    Ok(Some(Group { name, limit: concurrency.limit.max(1) }))
 }
 
 /// The secrets that a plan and its inputs name.
@@ -339,18 +344,21 @@ fn secrets_in(created: &EventKind) -> Vec<SecretReference> {
             _ => {}
         }
     }
+    fn collect_plan(plan: &Plan, found: &mut BTreeSet<String>) {
+        plan.env.values().for_each(|value| collect(&Value::String(value.clone()), found));
+        plan.blackboard.values().for_each(|value| collect(value, found));
+        for step in plan.steps() {
+            if let Work::Plugin(work) = &step.work {
+                collect(&work.config, found);
+            }
+        }
+    }
     let mut found = BTreeSet::new();
     if let EventKind::RunCreated { plan, inputs, .. } = created {
         inputs.values().for_each(|value| collect(value, &mut found));
-        plan.env.values().for_each(|value| collect(&Value::String(value.clone()), &mut found));
-        let steps = plan.states.iter().flat_map(|state| &state.steps);
-        steps.for_each(|step| collect(&step.config, &mut found));
+        collect_plan(plan, &mut found);
     }
     found.iter().filter_map(|text| SecretReference::in_text(text)?.ok()).collect()
-}
-
-fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }
 
 fn replay(run: &RunId, events: &[Event]) -> Result<Run, DriverError> {
@@ -358,7 +366,7 @@ fn replay(run: &RunId, events: &[Event]) -> Result<Run, DriverError> {
 }
 
 /// Sorts by time, is unique without coordination, and is short enough to be typed from a screen.
-fn new_run_id() -> RunId {
+pub(crate) fn new_run_id() -> RunId {
     let id = uuid::Uuid::now_v7().simple().to_string();
     // 48 bits of milliseconds and 32 bits of randomness: twenty hex digits.
     let text = format!("r{}{}", &id[..12], &id[24..32]);

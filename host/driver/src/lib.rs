@@ -12,20 +12,27 @@
 //!   containers are removed after that: until it is durable they are what the next execution adopts.
 //! - A panic in an attempt, and an event log that cannot be written, end the attempt or the carrying out, and never hang it.
 //! - What a process leaves that dies, the next one removes ([`Host::sweep`]), for runs that are over.
-//! - After a run has ended, or was left waiting for a person, no task and no thread of it is left.
+//! - After a run has ended, or was left waiting for people or a time, no task and no thread of it is left.
+//! - A sub-run's id is recorded before the sub-run is created: it is found by it after a crash, and never created twice.
 //! - Nothing polls. A run waits for messages of its attempts, for timers, and for the token that stops it.
 //!
 //! **Not here.** Deciding what comes next (`engine`), and printing (`cli`).
 
 mod attempt;
+mod carrier;
 mod clock;
+mod draft;
 mod error;
 mod host;
 mod log_file;
+mod request;
 mod run;
 pub mod snapshot;
+mod sub_run;
+mod traces;
 
 pub use error::DriverError;
-pub use host::{Claim, Grants, Host, HostSettings, NewRun};
+pub use host::{Claim, Grants, Host, HostSettings, NewRun, Workspace};
 pub use log_file::CONTAINER_LOG_BYTES;
-pub use run::{Ending, Notice, Stop, carry_out};
+pub use request::{Asked, Request};
+pub use run::{Ending, Notice, Stop, Terms, Waits, carry_out};

@@ -23,6 +23,7 @@ struct Writing {
     writer: LogWriter,
     /// What containers may still print.
     left: u64,
+    printed: u64,
     dropped: u64,
 }
 
@@ -34,7 +35,7 @@ impl LogFile {
     }
 
     fn new(writer: LogWriter, left: u64) -> Self {
-        LogFile(Mutex::new(Some(Writing { writer, left, dropped: 0 })))
+        LogFile(Mutex::new(Some(Writing { writer, left, printed: 0, dropped: 0 })))
     }
 
     fn writing(&self) -> MutexGuard<'_, Option<Writing>> {
@@ -46,9 +47,10 @@ impl LogFile {
         self.append(From::System, format!("{line}\n").as_bytes());
     }
 
-    /// Everything that was written is on the disk when it returns; what could not be written is said here, once.
-    pub(crate) async fn finish(&self) -> Result<(), StoreError> {
-        let dropped = self.writing().as_ref().map_or(0, |writing| writing.dropped);
+    /// Everything that was written is on the disk when it returns; what could not be written is said here, once. Gives how many
+    /// bytes of what containers printed are in it.
+    pub(crate) async fn finish(&self) -> Result<u64, StoreError> {
+        let (printed, dropped) = self.writing().as_ref().map_or((0, 0), |writing| (writing.printed, writing.dropped));
         if dropped > 0 {
             self.say(&format!(
                 "{dropped} bytes of what containers printed were dropped: a step's log takes {} MiB of it; write large results \
@@ -58,8 +60,8 @@ impl LogFile {
         }
         let writing = self.writing().take();
         match writing {
-            Some(writing) => writing.writer.finish().await.map(|_| ()),
-            None => Ok(()),
+            Some(writing) => writing.writer.finish().await.map(|_| printed),
+            None => Ok(printed),
         }
     }
 }
@@ -67,11 +69,12 @@ impl LogFile {
 impl LogSink for LogFile {
     fn append(&self, stream: From, bytes: &[u8]) {
         let mut writing = self.writing();
-        let Some(Writing { writer, left, dropped }) = writing.as_mut() else { return };
+        let Some(Writing { writer, left, printed, dropped }) = writing.as_mut() else { return };
         let (stream, kept) = match stream {
             From::Stdout | From::Stderr => {
                 let room = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= room as u64;
+                *printed += room as u64;
                 *dropped += (bytes.len() - room) as u64;
                 let stream = if stream == From::Stdout { LogStream::Stdout } else { LogStream::Stderr };
                 (stream, &bytes[..room])
@@ -102,7 +105,7 @@ mod tests {
         log.append(From::Plugin, b"of the plugin\n");
         log.append(From::Stderr, b"abcdef");
         log.append(From::Stdout, b"more");
-        log.finish().await.expect("written");
+        assert_eq!(log.finish().await.expect("written"), 10);
         let mut raw = Vec::new();
         logs.raw(&run, &step, 1, &mut raw).expect("readable");
         assert_eq!(raw, b"12345678ab");

@@ -7,12 +7,12 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
-use support::{ENDS, FAILED, Home, RERUN, SPINS, SUCCEEDED, UNKNOWN, name, new_run, summary};
+use support::{ENDS, FAILED, Home, RERUN, SPINS, SUCCEEDED, UNKNOWN, decide, name, new_run, summary};
 use windlass_contract::{CodedError, EffectClass};
-use windlass_driver::{DriverError, Ending, NewRun, Notice, Stop};
+use windlass_driver::{DriverError, Ending, NewRun, Stop, Terms, Waits, Workspace};
 use windlass_engine::{Decision, Event, EventKind, Outcome, RunStatus};
 use windlass_manifest::plan::OnFailure;
-use windlass_store::FIRST_SEQ;
+use windlass_store::{FIRST_SEQ, Standing};
 
 /// What becomes of an attempt that was in flight when the host died is asked of the plugin, and then of a person.
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_step_that_may_run_once() {
     ] {
         let mut home = Home::new().await;
         let mut deploy = home.step("deploy", ENDS, recover).await;
-        deploy.effect = effect;
+        support::set_effect(&mut deploy, effect);
         let mut after = home.step("after", ENDS, RERUN).await;
         after.needs = vec![name("deploy")];
         // The intent is durable, and the host dies.
@@ -46,12 +46,12 @@ async fn a_step_that_may_run_once() {
         let home = home.again().await;
         let ending = home.finish(home.host.take_up(&id).await.expect("a claim")).await;
         if let Some(decision) = decision {
-            assert_eq!(ending, Ending::Waiting(vec![name("deploy")]));
+            assert_eq!(ending, Ending::Waiting(Waits { fates: vec![name("deploy")], ..Waits::default() }));
             assert_eq!(home.host.store().run(&id).await.expect("a row").status, RunStatus::Waiting);
             assert!(!home.host.is_claimed(&id), "nobody holds it while it waits");
             let claim = home.host.take_up(&id).await.expect("a claim");
-            let decisions = [(name("deploy"), decision, "me".to_owned())];
-            home.carry_out(claim, &decisions, Stop::default()).await.0.expect("an ending");
+            let asked = vec![decide("deploy", decision)];
+            home.carry_out(claim, asked, Stop::default()).await.0.expect("an ending");
         }
         let run = home.host.read(&id).await.expect("a run");
         assert_eq!(summary(&run), expect, "{recover} {effect:?} {decision:?}");
@@ -64,8 +64,8 @@ async fn a_decision_that_nobody_waits_for_changes_nothing() {
     let deploy = home.step("deploy", ENDS, UNKNOWN).await;
     let id = home.create(vec![deploy]).await.run().id().clone();
     let home = home.again().await;
-    let decide = |step: &str| (name(step), Decision::Succeeded, "me".to_owned());
-    for (parked, decisions) in [
+    let decide = |step: &str| decide(step, Decision::Succeeded);
+    for (parked, asked) in [
         // It is in flight, and the plugin has not been asked yet.
         (false, vec![decide("deploy")]),
         (true, vec![decide("nobody")]),
@@ -76,7 +76,7 @@ async fn a_decision_that_nobody_waits_for_changes_nothing() {
         }
         let before = home.host.store().events(&id).await.expect("events");
         let claim = home.host.take_up(&id).await.expect("a claim");
-        let (ending, notices) = home.carry_out(claim, &decisions, Stop::default()).await;
+        let (ending, notices) = home.carry_out(claim, asked, Stop::default()).await;
         assert!(matches!(ending, Err(DriverError::NothingToDecide { .. })), "{ending:?}");
         assert!(notices.is_empty(), "nothing has begun: {notices:?}");
         assert_eq!(home.host.store().events(&id).await.expect("events"), before);
@@ -91,7 +91,7 @@ async fn an_unknown_fate_in_a_cancelled_run_is_lost() {
     let id = home.create(vec![deploy]).await.run().id().clone();
     let next = FIRST_SEQ + home.host.store().events(&id).await.expect("events").len() as u64;
     let kind = EventKind::CancelRequested { reason: "interrupted".to_owned() };
-    home.host.store().append(&id, next, &[Event { at_ms: 1, kind }]).await.expect("it fits");
+    home.host.store().append(&id, next, &[Event { at_ms: 1, kind }], Standing::default()).await.expect("it fits");
     let home = home.again().await;
     let ending = home.finish(home.host.take_up(&id).await.expect("a claim")).await;
     assert_eq!(ending, Ending::Finished(Outcome::Cancelled));
@@ -111,9 +111,9 @@ async fn a_stop_ends_a_guest_that_never_does() {
     let id = claim.run().id().clone();
     let stop = Stop::default();
     stop.request();
-    let (ending, notices) = home.carry_out(claim, &[], stop).await;
+    let (ending, notices) = home.carry_out(claim, Vec::new(), stop).await;
     assert_eq!(ending.expect("an ending"), Ending::Finished(Outcome::Cancelled));
-    assert!(notices.iter().any(|notice| matches!(notice, Notice::Cancelling { .. })));
+    assert!(notices.iter().any(|notice| support::is_recorded(notice, "cancel-requested")));
     let run = home.host.read(&id).await.expect("a run");
     assert_eq!(summary(&run), "spins cancelled x1, later skipped x0, cleanup succeeded x1, = cancelled");
 }
@@ -141,7 +141,7 @@ async fn a_log_that_cannot_be_written_ends_the_carrying_out_and_not_the_run() {
     let claim = home.create(vec![step]).await;
     let id = claim.run().id().clone();
     home.host.store().close().await;
-    let (ending, _) = home.carry_out(claim, &[], Stop::default()).await;
+    let (ending, _) = home.carry_out(claim, Vec::new(), Stop::default()).await;
     assert!(matches!(ending, Err(DriverError::Store(_))), "{ending:?}");
     let home = home.again().await;
     assert!(!home.host.is_claimed(&id));
@@ -194,7 +194,7 @@ async fn sweeping() {
     let files = home.path().join("files");
     std::fs::create_dir(&files).expect("a folder");
     std::fs::write(files.join("file"), "text").expect("a file");
-    let new = NewRun { workspace: Some(files), ..new_run(vec![step.clone()]) };
+    let new = NewRun { workspace: Workspace::Folder(files), ..new_run(vec![step.clone()]) };
     let dead = home.host.create(new).await.expect("a run").run().id().clone();
     let held = home.create(vec![step.clone()]).await;
     let ended = home.create(vec![step.clone()]).await;
@@ -229,7 +229,7 @@ async fn sweeping() {
 async fn a_run_that_cannot_be_created_leaves_nothing() {
     let mut home = Home::new().await;
     let step = home.step("only", ENDS, RERUN).await;
-    let absent = Some(home.path().join("absent"));
+    let absent = Workspace::Folder(home.path().join("absent"));
     let error =
         home.host.create(NewRun { workspace: absent, ..new_run(vec![step]) }).await.map(|_| ()).expect_err("no folder");
     assert_eq!(error.code().to_string(), "WL1105");
@@ -246,8 +246,8 @@ async fn a_plugin_that_is_gone() {
     let id = home.create(vec![step]).await.run().id().clone();
     let (tell, _told) = tokio::sync::mpsc::unbounded_channel();
     let claim = home.host.take_up(&id).await.expect("a claim");
-    let grants = windlass_driver::Grants::default();
-    let carried = windlass_driver::carry_out(&home.host, claim, grants, &[], Stop::default(), tell);
+    let terms = Terms { grants: windlass_driver::Grants::default(), ..home.terms(tell) };
+    let carried = windlass_driver::carry_out(&home.host, claim, terms);
     let ending = tokio::time::timeout(Duration::from_secs(60), carried).await.expect("it ends").expect("an ending");
     assert_eq!(ending, Ending::Finished(Outcome::Error));
     let run = home.host.read(&id).await.expect("a run");

@@ -35,6 +35,44 @@ pub enum EngineError {
         /// What the step does at present.
         present: String,
     },
+    /// A step type that no plugin provides: the plan can be looked at, and not run.
+    #[error("the step {step} is a `{step_type}`, and no installed plugin provides that")]
+    Absent {
+        /// The type.
+        step_type: String,
+        /// The step.
+        step: StepName,
+    },
+    /// An event about the run or its state that is not in place.
+    #[error("{event} does not fit: {why}")]
+    OutOfPlace {
+        /// The event.
+        event: &'static str,
+        /// What is known.
+        why: String,
+    },
+    /// A vote that does not count.
+    #[error("{by} cannot decide about {step}: {why}")]
+    VoteRefused {
+        /// The gate's step.
+        step: StepName,
+        /// Who wanted to.
+        by: String,
+        /// Why not.
+        why: String,
+    },
+    /// A run that cannot be repeated so.
+    #[error("the run cannot be repeated so: {why}")]
+    NoRerun {
+        /// Why not.
+        why: String,
+    },
+    /// A sequence that a person cannot advance at present.
+    #[error("the run cannot be advanced: {why}")]
+    NotAdvanced {
+        /// Why not.
+        why: String,
+    },
     /// Anything but `RunFinished` after the last step, or anything after that.
     #[error("{event} comes too late: every step of the run is settled")]
     Over {
@@ -67,6 +105,12 @@ pub enum EngineError {
         /// Its version.
         version: u32,
     },
+    /// An event from before the form of today, of which there was no release.
+    #[error("the event has version {version}, which this host does not read any more")]
+    OlderEvent {
+        /// Its version.
+        version: u32,
+    },
     /// Text that is no event.
     #[error("the stored text is not an event: {why}")]
     CorruptEvent {
@@ -95,6 +139,12 @@ impl CodedError for EngineError {
             EngineError::NewerEvent { .. } => 208,
             EngineError::CorruptEvent { .. } => 209,
             EngineError::Unstorable { .. } => 210,
+            EngineError::Absent { .. } => 211,
+            EngineError::OutOfPlace { .. } => 212,
+            EngineError::VoteRefused { .. } => 213,
+            EngineError::NoRerun { .. } => 214,
+            EngineError::OlderEvent { .. } => 215,
+            EngineError::NotAdvanced { .. } => 216,
         })
     }
 
@@ -104,7 +154,17 @@ impl CodedError for EngineError {
             EngineError::NewerEvent { .. } => {
                 "the run was made by a newer windlass: use that version or a later one".to_owned()
             }
+            EngineError::OlderEvent { .. } => {
+                "the run was made before the first release, and cannot be taken up: start a new one".to_owned()
+            }
             EngineError::Over { .. } => "nothing is left to do: look at the run's outcome with `windlass runs`".to_owned(),
+            EngineError::Absent { step_type, .. } => {
+                format!("install one that does: `windlass plugin search {}`", step_type.trim_start_matches("step."))
+            }
+            EngineError::VoteRefused { .. } => "`windlass gates` shows who may decide, and until when".to_owned(),
+            EngineError::NoRerun { .. } | EngineError::NotAdvanced { .. } => {
+                "`windlass runs RUN` shows what it did".to_owned()
+            }
             EngineError::NotCreated { .. }
             | EngineError::CreatedTwice
             | EngineError::InvalidPlan { .. }
@@ -115,6 +175,7 @@ impl CodedError for EngineError {
             }
             EngineError::UnknownStep { .. }
             | EngineError::DoesNotFit { .. }
+            | EngineError::OutOfPlace { .. }
             | EngineError::WrongFinish { .. }
             | EngineError::Unstorable { .. } => {
                 "this is a defect of windlass or of a damaged history: report it with the run's events".to_owned()

@@ -7,15 +7,16 @@
 use crate::EngineError;
 use serde::{Deserialize, Serialize, ser::SerializeStruct};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use windlass_contract::{RunId, StepName};
 use windlass_manifest::plan::Plan;
 
 /// The version of the stored form of events that this host writes, and the newest that it reads.
-pub const EVENT_VERSION: u32 = 1;
+pub const EVENT_VERSION: u32 = 2;
 
 /// A fact about a run, with its time.
 ///
-/// Stored as `{"v": 1, "at_ms": …, "event": {"type": "step-started", …}}`.
+/// Stored as `{"v": 2, "at_ms": …, "event": {"type": "step-started", …}}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// When, in milliseconds since 1970 (UTC), by the clock of the host that recorded it. Clocks may be set back: the
@@ -44,6 +45,59 @@ pub enum EventKind {
         previous: Option<RunId>,
         /// The pipeline's file as the user named it; for people.
         file: Option<String>,
+        /// Where it comes from, and what it begins with.
+        #[serde(default)]
+        origin: Origin,
+    },
+    /// The run's turn in its concurrency group has come. Answers `EnterGroup`.
+    GroupEntered {},
+    /// The run has left its state by a transition, and enters this one. Answers `EnterState`. The names of steps in later
+    /// events are this state's.
+    StateEntered {
+        /// The state.
+        state: String,
+        /// The transition that was taken, by its place among those of the state that was left.
+        transition: u32,
+        /// The transition's feedback, rendered.
+        feedback: Option<String>,
+    },
+    /// A gate asks, or waits for its time. Answers `OpenGate`. Its timeout counts from here.
+    GateOpened {
+        /// The step.
+        step: StepName,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// A person has said something at a gate. Enough of them answer `AwaitGate`.
+    GateVoted {
+        /// The step.
+        step: StepName,
+        /// The attempt.
+        attempt: u32,
+        /// Who: an identity that was proved to whoever records this, never a claim.
+        by: String,
+        /// What.
+        vote: Vote,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<String>,
+    },
+    /// The time that a gate waits for has come, or its own time is over. Answers `AwaitGate`.
+    GateDue {
+        /// The step.
+        step: StepName,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// A sub-run is about to be created under this id: the intent. Answers `StartSubRun`; a `StepFinished` follows when it
+    /// has ended, or at once where nobody waits for it.
+    SubRunStarted {
+        /// The step.
+        step: StepName,
+        /// The attempt.
+        attempt: u32,
+        /// The sub-run's id.
+        run: RunId,
     },
     /// An attempt is about to begin: the intent, recorded before any effect. Answers `StartStep`.
     StepStarted {
@@ -91,7 +145,7 @@ pub enum EventKind {
         /// The attempt.
         attempt: u32,
     },
-    /// A person has decided what became of such an attempt. Answers `OpenGate`.
+    /// A person has decided what became of such an attempt. Answers `AskFate`.
     StepDecided {
         /// The step.
         step: StepName,
@@ -119,6 +173,12 @@ impl EventKind {
     pub fn name(&self) -> &'static str {
         match self {
             EventKind::RunCreated { .. } => "run-created",
+            EventKind::GroupEntered {} => "group-entered",
+            EventKind::StateEntered { .. } => "state-entered",
+            EventKind::GateOpened { .. } => "gate-opened",
+            EventKind::GateVoted { .. } => "gate-voted",
+            EventKind::GateDue { .. } => "gate-due",
+            EventKind::SubRunStarted { .. } => "sub-run-started",
             EventKind::StepStarted { .. } => "step-started",
             EventKind::ContainerCreated { .. } => "container-created",
             EventKind::StepFinished { .. } => "step-finished",
@@ -129,6 +189,90 @@ impl EventKind {
             EventKind::RunFinished { .. } => "run-finished",
         }
     }
+}
+
+/// Where a run comes from, and what it begins with that is not in its plan.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// Who began it: an identity that was proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The run that it is a sub-run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// The group that it waits in for its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// What it takes over from the run that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Box<Rerun>>,
+    /// What is put on the blackboard at its beginning, over the plan's.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub blackboard: Map<String, Value>,
+}
+
+/// The step that a sub-run belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// The run.
+    pub run: RunId,
+    /// Its step.
+    pub step: StepName,
+    /// That step's attempt.
+    pub attempt: u32,
+}
+
+/// A concurrency group as a run stands in it, its name rendered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// How many runs of it may go on at once.
+    pub limit: u32,
+}
+
+/// What a run takes over from the run that it repeats: it begins where that one stood.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rerun {
+    /// The run that it repeats.
+    pub of: RunId,
+    /// The state that it begins in, by name.
+    pub state: String,
+    /// The feedback with which that state had been entered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<String>,
+    /// What the states that had ended by then had given, and what had been put on the blackboard.
+    pub states: Map<String, Value>,
+    /// See `states`.
+    pub blackboard: Map<String, Value>,
+    /// The steps of that state that are not done again, with what they gave.
+    pub steps: BTreeMap<StepName, CarriedStep>,
+}
+
+/// A step that a rerun does not do again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CarriedStep {
+    /// How it had ended: `succeeded`, or a failure that was allowed.
+    pub outcome: Outcome,
+    /// What it had given.
+    pub outputs: Map<String, Value>,
+}
+
+/// What a person says at a gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vote {
+    /// Yes.
+    Approve,
+    /// No.
+    Reject,
+    /// To a question: this.
+    Answer(String),
 }
 
 /// How an attempt, a step or a run ended. Closed: there is no other end.
@@ -247,11 +391,55 @@ pub enum ReasonKind {
     Cancelled,
     /// What carried it out is gone.
     Lost,
+    /// Somebody said no at a gate, or its conditions did not hold.
+    Rejected,
+    /// Nobody decided about a gate in time.
+    GateExpired,
+    /// No transition of the state matched.
+    NoMatchingTransition,
+    /// A state was to be entered more often than it may.
+    StateVisitLimit,
+    /// The run was to take more transitions than it may.
+    TransitionLimit,
+    /// Fewer agents gave a score than must.
+    TooFewJudges,
+    /// A sub-run did not succeed.
+    SubRunFailed,
+    /// The run ended in a state that says so.
+    FailedState,
     /// Anything else.
     Other,
 }
 
 impl ReasonKind {
+    /// Its name as the documents of the workflow dialect write it, such as `ImagePullFailed`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReasonKind::NonZeroExit { .. } => "NonZeroExitCode",
+            ReasonKind::OutOfMemory => "OutOfMemory",
+            ReasonKind::ImagePullFailed => "ImagePullFailed",
+            ReasonKind::VolumeMountFailed => "VolumeMountFailed",
+            ReasonKind::ResourceExhausted => "ResourceExhausted",
+            ReasonKind::TimeoutExpired => "TimeoutExpired",
+            ReasonKind::PluginTrapped => "PluginTrapped",
+            ReasonKind::Denied => "Denied",
+            ReasonKind::InvalidConfig => "InvalidConfig",
+            ReasonKind::Unavailable => "Unavailable",
+            ReasonKind::TemplateError => "TemplateError",
+            ReasonKind::Cancelled => "Cancelled",
+            ReasonKind::Lost => "Lost",
+            ReasonKind::Rejected => "Rejected",
+            ReasonKind::GateExpired => "GateExpired",
+            ReasonKind::NoMatchingTransition => "NoMatchingTransition",
+            ReasonKind::StateVisitLimit => "StateVisitLimitExceeded",
+            ReasonKind::TransitionLimit => "TransitionLimitExceeded",
+            ReasonKind::TooFewJudges => "TooFewJudges",
+            ReasonKind::SubRunFailed => "SubRunFailed",
+            ReasonKind::FailedState => "FailedState",
+            ReasonKind::Other => "Other",
+        }
+    }
+
     /// Whether the cause lies in the infrastructure and may be gone the next time: what `retry` is for by itself.
     pub fn is_infrastructure(self) -> bool {
         matches!(
@@ -315,7 +503,8 @@ impl Event {
     /// From the stored form.
     ///
     /// # Errors
-    /// [`EngineError::NewerEvent`] when a newer host wrote it, [`EngineError::CorruptEvent`] when nobody did.
+    /// [`EngineError::NewerEvent`] and [`EngineError::OlderEvent`] when another version wrote it, [`EngineError::CorruptEvent`] when
+    /// nobody did.
     pub fn decode(text: &str) -> Result<Self, EngineError> {
         /// What every version has: enough to tell a newer event from a broken one.
         #[derive(Deserialize)]
@@ -324,6 +513,7 @@ impl Event {
         }
         serde_json::from_str(text).map_err(|error| match serde_json::from_str::<Header>(text) {
             Ok(Header { v }) if v > EVENT_VERSION => EngineError::NewerEvent { version: v },
+            Ok(Header { v }) if (1..EVENT_VERSION).contains(&v) => EngineError::OlderEvent { version: v },
             _ => EngineError::CorruptEvent { why: error.to_string() },
         })
     }

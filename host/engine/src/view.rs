@@ -1,21 +1,25 @@
 //! What can be asked of a run.
 
 use crate::{
-    Command, Container, Outcome, Reason, Run,
-    run::{Attempt, Cancel, Phase, StepRecord, attempt_number},
+    Cast, Command, Container, Group, Origin, Outcome, Reason, Run,
+    run::{Cancel, Next},
+    stage::{Attempt, Phase, StepRecord, attempt_number},
+    transition::Ended,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use windlass_contract::{RunId, StepName};
-use windlass_manifest::plan::{Plan, Step};
+use windlass_manifest::plan::{Condition, Gate, Plan, Step, Work};
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStatus {
+    /// It waits for its turn in a concurrency group.
+    Queued,
     /// Something runs, or is about to.
     Running,
-    /// At least one step waits for a person.
+    /// At least one step waits for a person, or at a gate for its time.
     Waiting,
     /// It was asked to stop, and stops.
     Cancelling,
@@ -25,12 +29,13 @@ pub enum RunStatus {
 
 impl RunStatus {
     /// All of them.
-    pub const ALL: [RunStatus; 4] =
-        [RunStatus::Running, RunStatus::Waiting, RunStatus::Cancelling, RunStatus::Finished];
+    pub const ALL: [RunStatus; 5] =
+        [RunStatus::Queued, RunStatus::Running, RunStatus::Waiting, RunStatus::Cancelling, RunStatus::Finished];
 
     /// Its name for people and in the stored form.
     pub fn name(self) -> &'static str {
         match self {
+            RunStatus::Queued => "queued",
             RunStatus::Running => "running",
             RunStatus::Waiting => "waiting",
             RunStatus::Cancelling => "cancelling",
@@ -46,11 +51,16 @@ impl std::fmt::Display for RunStatus {
 }
 
 /// Why a step never began.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "kebab-case")]
 pub enum Skip {
     /// Its condition did not hold.
-    Condition,
+    Condition {
+        /// The condition; `success()` where none was written.
+        text: String,
+        /// What each path in it was.
+        values: Vec<(String, Value)>,
+    },
     /// The run had failed.
     RunFailed {
         /// The first step that failed.
@@ -80,6 +90,11 @@ pub enum StepState {
     },
     /// A person has to decide what became of it.
     Undecided,
+    /// A gate is open: people decide, or a time comes. See [`Run::gates`].
+    AtGate {
+        /// When it goes on by itself, in milliseconds since 1970 (UTC).
+        due_ms: u64,
+    },
     /// Over.
     Finished,
 }
@@ -100,6 +115,8 @@ pub struct StepView<'a> {
     pub skipped: Option<&'a Skip>,
     /// It failed, and `on_failure: continue` let the run go on.
     pub allowed_failure: bool,
+    /// It was not done again, but taken over from the run that this one repeats.
+    pub carried: bool,
     /// What it gave.
     pub outputs: Option<&'a Map<String, Value>>,
     /// When its first attempt began.
@@ -123,6 +140,50 @@ pub struct AttemptView<'a> {
     pub outcome: Option<Outcome>,
     /// Why it did not succeed.
     pub reason: Option<&'a Reason>,
+    /// The run that it began.
+    pub sub_run: Option<&'a RunId>,
+}
+
+/// A stay in a state.
+#[derive(Debug, Clone, Serialize)]
+pub struct VisitView<'a> {
+    /// The state.
+    pub state: &'a str,
+    /// When it was entered, in milliseconds since 1970 (UTC).
+    pub entered_ms: u64,
+    /// With which feedback.
+    pub feedback: Option<&'a str>,
+    /// When its last step was settled.
+    pub ended_ms: Option<u64>,
+    /// How it went.
+    pub outcome: Option<Outcome>,
+    /// Why it did not succeed.
+    pub reason: Option<&'a Reason>,
+    /// The transition that was taken, by its place; `None` while it lasts, and where the run ended.
+    pub transition: Option<usize>,
+    /// Its steps, in the plan's order.
+    pub steps: Vec<StepView<'a>>,
+}
+
+/// A gate that waits for people or for its time.
+#[derive(Debug, Clone, Serialize)]
+pub struct GateView<'a> {
+    /// The step.
+    pub step: &'a StepName,
+    /// The attempt.
+    pub attempt: u32,
+    /// What it is.
+    pub gate: &'a Gate,
+    /// What people are asked, rendered.
+    pub prompt: Option<&'a str>,
+    /// Since when it has been open, in milliseconds since 1970 (UTC).
+    pub opened_ms: u64,
+    /// When its time is over.
+    pub expires_ms: u64,
+    /// When it is to be woken: then, or when a window opens.
+    pub due_ms: u64,
+    /// The votes so far, one for each identity.
+    pub votes: &'a [Cast],
 }
 
 /// An attempt that has begun and not ended: after a crash it is executed again, with the same number.
@@ -132,12 +193,14 @@ pub struct InFlight<'a> {
     pub step: &'a Step,
     /// The attempt.
     pub attempt: u32,
-    /// The very configuration that it began with.
+    /// The very configuration that it began with; of a sub-run, the inputs.
     pub config: &'a Value,
     /// When it began: its timeout counts from here.
     pub started_ms: u64,
     /// The containers that it had created.
     pub containers: &'a [Container],
+    /// The run that it began, if it is one of a sub-run.
+    pub sub_run: Option<&'a RunId>,
     /// It has been asked to stop.
     pub cancelling: bool,
 }
@@ -151,6 +214,17 @@ impl Run {
     /// What it does.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The inputs that it was created with, with defaults filled in.
+    pub fn inputs(&self) -> &Map<String, Value> {
+        &self.context.inputs
+    }
+
+    /// Whether any attempt of it has created a container.
+    pub fn had_containers(&self) -> bool {
+        let created = |record: &StepRecord| record.attempts.iter().any(|attempt| !attempt.containers.is_empty());
+        (0..self.visits.len()).any(|at| self.records(at).iter().any(created))
     }
 
     /// The run that `previous` means in it.
@@ -178,35 +252,86 @@ impl Run {
         self.finished_ms
     }
 
+    /// Where it comes from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The group in which it waits for its turn.
+    pub fn queued_in(&self) -> Option<&Group> {
+        self.origin.group.as_ref().filter(|_| self.queued)
+    }
+
     /// Where it stands.
     pub fn status(&self) -> RunStatus {
         match (self.finished_ms, self.cancel) {
             (Some(_), _) => RunStatus::Finished,
             (None, Cancel::Requested | Cancel::Forced) => RunStatus::Cancelling,
-            (None, Cancel::No) if self.undecided > 0 => RunStatus::Waiting,
+            (None, Cancel::No) if self.queued => RunStatus::Queued,
+            (None, Cancel::No) if self.stage.waiting > 0 => RunStatus::Waiting,
             (None, Cancel::No) => RunStatus::Running,
         }
     }
 
-    /// How it ended: known as soon as every step is settled.
+    /// How it ended: known as soon as its last step is settled.
     pub fn outcome(&self) -> Option<Outcome> {
-        self.verdict()
-    }
-
-    /// What was commanded and is not yet answered, in the plan's order.
-    pub fn outstanding(&self) -> Vec<Command> {
-        match self.verdict() {
-            Some(outcome) if self.finished_ms.is_none() => vec![Command::Finish { outcome }],
-            Some(_) => Vec::new(),
-            None => self.active.iter().filter_map(|i| self.command_of(*i)).collect(),
+        match &self.next {
+            Some(Next::Finish(verdict)) => Some(verdict.outcome),
+            _ => None,
         }
     }
 
-    /// The attempts that have begun and not ended, in the plan's order; those that wait for a person's decision are in
+    /// Why it did not succeed.
+    pub fn reason(&self) -> Option<&Reason> {
+        match &self.next {
+            Some(Next::Finish(verdict)) => verdict.reason.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Why the run goes on in another state, in words with the values that decided: known from the end of a state until the
+    /// next one is entered.
+    pub fn why_next(&self) -> Option<String> {
+        let Some(Next::Enter { transition, .. }) = &self.next else { return None };
+        let end = self.visit().end.as_ref()?;
+        let ended = Ended {
+            outcome: end.verdict.outcome,
+            reason: end.verdict.reason.as_ref().map(|reason| reason.kind),
+            value: &end.value,
+        };
+        Some(match &self.state().transitions[*transition].condition {
+            Condition::Always => "always".to_owned(),
+            Condition::Custom { expression } => format!("`{expression}` is true: {}", self.values_of(expression)),
+            condition => ended.in_words(condition),
+        })
+    }
+
+    /// What it gave: what its last state's name reads.
+    pub fn result(&self) -> Value {
+        let (_, value) = self.state_result();
+        match value {
+            // The value of a `steps:` pipeline is not kept, since nothing in it can read it.
+            Value::Null => self
+                .context
+                .steps
+                .iter()
+                .map(|(name, step)| (name.clone(), Value::from(step.outputs.clone())))
+                .collect(),
+            value => value,
+        }
+    }
+
+    /// What was commanded and is not yet answered: of steps in the plan's order, else of the run.
+    pub fn outstanding(&self) -> Vec<Command> {
+        let of_steps = self.stage.active.iter().filter_map(|i| self.command_of(*i));
+        of_steps.chain(self.command_of_run()).collect()
+    }
+
+    /// The attempts that have begun and not ended, in the plan's order; those that wait for a person or at a gate are in
     /// [`Run::outstanding`] instead.
     pub fn in_flight(&self) -> Vec<InFlight<'_>> {
         let running = |i: &usize| {
-            let record = &self.steps[*i];
+            let record = &self.stage.steps[*i];
             let Phase::Running { cancelling } = record.phase else { return None };
             let attempt = record.attempts.last()?;
             Some(InFlight {
@@ -215,61 +340,131 @@ impl Run {
                 config: record.config.as_ref()?,
                 started_ms: attempt.started_ms,
                 containers: &attempt.containers,
+                sub_run: attempt.sub_run.as_ref(),
                 cancelling,
             })
         };
-        self.active.iter().filter_map(running).collect()
+        self.stage.active.iter().filter_map(running).collect()
     }
 
-    /// Every step, in the plan's order.
+    /// The gates that are open, in the plan's order.
+    pub fn gates(&self) -> Vec<GateView<'_>> {
+        let open = |i: &usize| {
+            let (waiting, attempt) = self.open_gate_of(*i)?;
+            let record = &self.stage.steps[*i];
+            let Work::Gate(gate) = &self.planned(*i).work else { return None };
+            Some(GateView {
+                step: &self.planned(*i).name,
+                attempt,
+                gate,
+                prompt: record.config.as_ref().and_then(Value::as_str),
+                opened_ms: record.attempts.last().map_or(0, |attempt| attempt.started_ms),
+                expires_ms: waiting.expires_ms,
+                due_ms: waiting.due_ms,
+                votes: &waiting.votes,
+            })
+        };
+        self.stage.active.iter().filter_map(open).collect()
+    }
+
+    /// Every stay in a state, in order; the last one is the present.
+    pub fn visits(&self) -> impl ExactSizeIterator<Item = VisitView<'_>> + DoubleEndedIterator {
+        (0..self.visits.len()).map(|at| {
+            let visit = &self.visits[at];
+            let state = &self.plan.states[visit.state];
+            // What a step gave is kept of its last visit.
+            let last = self.visits[at + 1..].iter().all(|later| later.state != visit.state);
+            let outputs = |step: &Step| self.outputs(&step.name).filter(|_| last);
+            let records = self.records(at).iter().zip(&state.steps);
+            let steps = records.map(|(record, step)| StepView { outputs: outputs(step), ..view(step, record) });
+            VisitView {
+                state: &state.name,
+                entered_ms: visit.entered_ms,
+                feedback: visit.feedback.as_deref(),
+                ended_ms: visit.end.as_ref().map(|end| end.at_ms),
+                outcome: visit.end.as_ref().map(|end| end.verdict.outcome),
+                reason: visit.end.as_ref().and_then(|end| end.verdict.reason.as_ref()),
+                transition: visit.end.as_ref().and_then(|end| end.taken),
+                steps: steps.collect(),
+            }
+        })
+    }
+
+    /// How many times the run has been in its present state, this time among them.
+    pub fn times_in_state(&self) -> usize {
+        self.visits.iter().filter(|visit| visit.state == self.visit().state).count()
+    }
+
+    /// The present state's name.
+    pub fn state_name(&self) -> &str {
+        &self.state().name
+    }
+
+    /// Every step of the present state, in the plan's order.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = StepView<'_>> {
-        self.steps.iter().enumerate().map(|(i, record)| self.view(i, record))
+        (0..self.stage.steps.len()).map(|i| self.view(i))
     }
 
-    /// One step.
+    /// One step of the present state.
     pub fn step(&self, name: &StepName) -> Option<StepView<'_>> {
-        let i = *self.index.get(name)?;
-        Some(self.view(i, &self.steps[i]))
+        Some(self.view(*self.stage.index.get(name)?))
     }
 
-    /// A step as the plan has it.
+    /// A step of the present state as the plan has it.
     pub fn planned_step(&self, name: &StepName) -> Option<&Step> {
-        self.index.get(name).map(|i| self.planned(*i))
+        self.stage.index.get(name).map(|i| self.planned(*i))
+    }
+
+    /// The steps that the last event has settled, skipped ones among them.
+    pub fn settled_last(&self) -> impl Iterator<Item = StepView<'_>> {
+        self.changed.iter().map(|i| self.view(*i))
     }
 
     /// The steps that a step still waits for; empty for one that does not.
     pub fn waits_for(&self, name: &StepName) -> Vec<&StepName> {
-        let Some(i) = self.index.get(name).copied() else { return Vec::new() };
-        let settled =
-            |need: &StepName| self.index.get(need).is_some_and(|n| matches!(self.steps[*n].phase, Phase::Settled(_)));
+        let Some(i) = self.stage.index.get(name).copied() else { return Vec::new() };
+        let settled = |need: &StepName| self.stage.index.get(need).is_some_and(|n| self.stage.settled(*n).is_some());
         self.planned(i).needs.iter().filter(|need| !settled(need)).collect()
     }
 
-    fn view<'a>(&'a self, i: usize, record: &'a StepRecord) -> StepView<'a> {
-        let name = &self.planned(i).name;
-        let settled = match &record.phase {
-            Phase::Settled(settled) => Some(settled),
-            _ => None,
-        };
-        StepView {
-            name,
-            state: match record.phase {
-                Phase::Waiting => StepState::Waiting,
-                Phase::Ready => StepState::Ready,
-                Phase::Running { cancelling } => StepState::Running { cancelling },
-                Phase::Backoff { due_ms } => StepState::Retrying { due_ms },
-                Phase::Undecided => StepState::Undecided,
-                Phase::Settled(_) => StepState::Finished,
-            },
-            outcome: settled.map(|settled| settled.outcome),
-            reason: settled.and_then(|settled| settled.reason.as_ref()),
-            skipped: settled.and_then(|settled| settled.skip.as_ref()),
-            allowed_failure: settled.is_some_and(|settled| settled.allowed),
-            outputs: self.context.steps.get(name.as_str()).map(|step| &step.outputs),
-            started_ms: record.attempts.first().map(|attempt| attempt.started_ms),
-            finished_ms: settled.map(|settled| settled.at_ms),
-            attempts: record.attempts.iter().zip(1..).map(|(attempt, number)| attempt_view(attempt, number)).collect(),
-        }
+    fn outputs(&self, name: &StepName) -> Option<&Map<String, Value>> {
+        self.context.steps.get(name.as_str()).map(|step| &step.outputs)
+    }
+
+    fn view(&self, i: usize) -> StepView<'_> {
+        let planned = self.planned(i);
+        StepView { outputs: self.outputs(&planned.name), ..view(planned, &self.stage.steps[i]) }
+    }
+}
+
+/// A step as a record has it, without what it gave.
+fn view<'a>(step: &'a Step, record: &'a StepRecord) -> StepView<'a> {
+    let settled = record.settled();
+    StepView {
+        name: &step.name,
+        state: match &record.phase {
+            Phase::Waiting => StepState::Waiting,
+            Phase::Ready => StepState::Ready,
+            Phase::Running { cancelling } => StepState::Running { cancelling: *cancelling },
+            Phase::Backoff { due_ms } => StepState::Retrying { due_ms: *due_ms },
+            Phase::Undecided => StepState::Undecided,
+            Phase::Gate(waiting) => StepState::AtGate { due_ms: waiting.due_ms },
+            Phase::Settled(_) => StepState::Finished,
+        },
+        outcome: settled.map(|settled| settled.outcome),
+        reason: settled.and_then(|settled| settled.reason.as_ref()),
+        skipped: settled.and_then(|settled| settled.skip.as_ref()),
+        allowed_failure: settled.is_some_and(|settled| settled.allowed),
+        carried: record.carried,
+        outputs: None,
+        started_ms: record.attempts.first().map(|attempt| attempt.started_ms),
+        finished_ms: settled.map(|settled| settled.at_ms),
+        attempts: record
+            .attempts
+            .iter()
+            .zip(record.before + 1..)
+            .map(|(attempt, number)| attempt_view(attempt, number))
+            .collect(),
     }
 }
 
@@ -280,5 +475,6 @@ fn attempt_view(attempt: &Attempt, number: u32) -> AttemptView<'_> {
         finished_ms: attempt.end.as_ref().map(|end| end.at_ms),
         outcome: attempt.end.as_ref().map(|end| end.outcome),
         reason: attempt.end.as_ref().and_then(|end| end.reason.as_ref()),
+        sub_run: attempt.sub_run.as_ref(),
     }
 }

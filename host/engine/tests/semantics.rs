@@ -189,6 +189,13 @@ fn the_pause_doubles_to_a_day() {
     assert_eq!(pauses("10000", 4), [10_000, 20_000, 40_000, 80_000]);
     assert_eq!(pauses("10000", 80).last(), Some(&DAY));
     assert_eq!(pauses(&(3 * DAY).to_string(), 3), [3 * DAY, 3 * DAY, 3 * DAY], "what the author wrote is kept");
+    // With jitter, each is shortened by at most a half, and is the same whenever the run is replayed.
+    let spread = pauses("10000, jitter", 4);
+    assert_eq!(spread, pauses("10000, jitter", 4));
+    for (pause, whole) in spread.iter().zip([10_000, 20_000, 40_000, 80_000]) {
+        assert!((whole / 2..=whole).contains(pause), "{spread:?}");
+    }
+    assert_ne!(spread, [10_000, 20_000, 40_000, 80_000]);
 }
 
 #[test]
@@ -248,7 +255,7 @@ fn a_person_decides() {
     let mut played = Played::new(lines);
     played.play("a:undecided");
     assert_eq!(played.run.status(), RunStatus::Waiting);
-    assert_eq!(played.run.outstanding(), [Command::OpenGate { step: name("a"), attempt: 1 }]);
+    assert_eq!(played.run.outstanding(), [Command::AskFate { step: name("a"), attempt: 1 }]);
     assert!(played.run.in_flight().is_empty(), "it must not be executed again before somebody has decided");
 }
 
@@ -293,6 +300,7 @@ fn why_a_step_waits_and_what_it_gave() {
       "reason": null,
       "skipped": null,
       "allowed_failure": false,
+      "carried": false,
       "outputs": {
         "exit_code": 0
       },
@@ -304,7 +312,8 @@ fn why_a_step_waits_and_what_it_gave() {
           "started_ms": 1001,
           "finished_ms": 1003,
           "outcome": "succeeded",
-          "reason": null
+          "reason": null,
+          "sub_run": null
         }
       ]
     }
@@ -398,7 +407,7 @@ fn plans_that_cannot_be_run_are_refused() {
     );
     let mut stateless = plan(vec![]);
     stateless.initial = 7;
-    check(stateless, "WL0207 the stored plan cannot be run: it has no initial state");
+    check(stateless, "WL0207 the stored plan cannot be run: a state that it names is not there");
 }
 
 #[test]

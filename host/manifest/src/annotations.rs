@@ -6,8 +6,8 @@
 //! speak of one value, the strictest counts.
 
 use crate::{
+    pieces::is_template,
     plan::{Scalar, Treatment},
-    template::is_template,
     yaml::{MAX_DEPTH, join_pointer},
 };
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) secret: bool,
     /// It is the step's timeout.
     pub(crate) timeout: bool,
+    /// It names a container's image.
+    pub(crate) image: bool,
     /// The types it may have.
     pub(crate) types: Types,
 }
@@ -165,8 +167,13 @@ impl Schema {
                 }
             }
             scalar => {
-                let facts =
-                    Facts { template, secret: flag("x-windlass-secret"), timeout: flag("x-windlass-timeout"), types };
+                let facts = Facts {
+                    template,
+                    secret: flag("x-windlass-secret"),
+                    timeout: flag("x-windlass-timeout"),
+                    image: flag("x-windlass-image"),
+                    types,
+                };
                 visit(&pointer, scalar, &facts);
             }
         }

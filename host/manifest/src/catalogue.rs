@@ -36,6 +36,15 @@ impl Entry {
     pub(crate) fn schema(&self) -> Result<&Schema, &str> {
         self.schema.get_or_init(|| Schema::compile(&self.installed.step.config_schema)).as_ref().map_err(String::as_str)
     }
+
+    /// The names of its outputs, where its schema closes the list.
+    pub(crate) fn outputs(&self) -> Option<Vec<&str>> {
+        let schema = &self.installed.step.output_schema;
+        if schema.get("additionalProperties") != Some(&serde_json::Value::Bool(false)) {
+            return None;
+        }
+        Some(schema.get("properties")?.as_object()?.keys().map(String::as_str).collect())
+    }
 }
 
 /// Why a step type is not there.

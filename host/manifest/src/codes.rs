@@ -63,12 +63,48 @@ codes! {
     UNKNOWN_STEP = 30;
     /// Steps that wait for each other.
     CYCLE = 31;
+    /// A state that a transition leads to, or a run begins in, and that does not exist.
+    UNKNOWN_STATE = 32;
+    /// A volume that is mounted and not declared.
+    UNKNOWN_VOLUME = 33;
     /// A secret's reference where none may stand.
     SECRET_NOT_HERE = 40;
     /// A secret's reference that cannot be read.
     BAD_SECRET = 41;
     /// What the plugin itself says of its configuration.
     PLUGIN_SAYS = 50;
+    /// A workflow that is not there.
+    UNKNOWN_WORKFLOW = 60;
+    /// A workflow that runs itself.
+    WORKFLOW_CYCLE = 61;
+    /// A workflow with an error of its own.
+    BAD_WORKFLOW = 62;
+    /// A file of several pipelines of which none is chosen, or one that it does not hold.
+    WHICH_PIPELINE = 63;
+    /// A template or sequence of templates that is not as it must be.
+    SEQUENCE = 70;
+    /// A state that no transition leads to.
+    UNREACHABLE_STATE = 71;
+    /// A state from which no end can be reached.
+    NO_END = 72;
+    /// A loop that only the default limit ends.
+    DEFAULT_GUARD = 73;
+    /// An outcome of a state that takes no transition.
+    GAP = 74;
+    /// A transition that is never asked, since one before it is always taken.
+    AFTER_ALWAYS = 75;
+    /// A state whose name says failure and whose outcome is success.
+    ENDS_WELL = 76;
+    /// An image whose tag may mean something else tomorrow.
+    MUTABLE_TAG = 77;
+    /// A template in shell text, whose value is passed by the environment.
+    TEMPLATE_IN_SHELL = 78;
+    /// Something that is given and that nothing reads.
+    UNUSED = 79;
+    /// A condition that can never hold here.
+    NEVER_TRUE = 80;
+    /// A template in shell text, where it is not known how a shell would read its value.
+    UNSURE_SHELL = 81;
     /// More problems than are shown.
     TOO_MANY = 90;
     /// An input that was not given, is unknown, or is of the wrong type.
@@ -92,4 +128,6 @@ codes! {
     TOO_COSTLY = 107;
     /// A rendered value that would be read as a secret's reference.
     RENDERED_SECRET = 108;
+    /// A value that is read where it can never be set.
+    NEVER_SET = 109;
 }

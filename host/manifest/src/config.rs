@@ -5,7 +5,7 @@ use crate::{
     catalogue::InstalledStep,
     codes,
     diagnostic::Report,
-    template::{is_template, pieces, single},
+    pieces::{is_template, pieces, single},
     yaml::Node,
 };
 use jsonschema::{

@@ -90,6 +90,11 @@ impl<'a> Report<'a> {
         self.lines.position(offset).0
     }
 
+    /// How many errors there are so far.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         self.errors > 0
     }
@@ -110,6 +115,8 @@ impl<'a> Report<'a> {
     /// The diagnostics in the order of the file.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.span.as_ref().map_or(0, |span| span.start));
+        // What several places share is checked for each of them.
+        self.diagnostics.dedup();
         if self.dropped > 0 {
             let message = format!("{} more problems are not shown; mend these first", self.dropped);
             self.diagnostics.push(Diagnostic {

@@ -75,6 +75,57 @@ pub(crate) fn duration(node: &Node, what: &str, report: &mut Report<'_>) -> Opti
     }
 }
 
+/// A whole number within `range`, which is told in words.
+pub(crate) fn whole_number(
+    node: &Node,
+    what: &str,
+    range: std::ops::RangeInclusive<u32>,
+    report: &mut Report<'_>,
+) -> Option<u32> {
+    let Kind::Number(number) = &node.kind else {
+        wrong_type(node, what, "a number", report);
+        return None;
+    };
+    let found = number.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| range.contains(number));
+    if found.is_none() {
+        let message = format!("`{what}` is from {} to {}, and this is {number}", range.start(), range.end());
+        report.error(codes::BAD_VALUE, node.span.clone(), message, None);
+    }
+    found
+}
+
+/// A list of text, each not empty and there once; `what` is in the singular, for what is said of one.
+pub(crate) fn texts<'n>(
+    node: &'n Node,
+    key: &str,
+    what: &str,
+    max: usize,
+    report: &mut Report<'_>,
+) -> Vec<(String, &'n Node)> {
+    let Kind::List(items) = &node.kind else {
+        wrong_type(node, key, "a list", report);
+        return Vec::new();
+    };
+    if items.len() > max {
+        let message = format!("`{key}` has {} entries; at most {max} are read", items.len());
+        report.error(codes::TOO_LARGE, node.span.clone(), message, None);
+        return Vec::new();
+    }
+    let mut found: Vec<(String, &Node)> = Vec::new();
+    for item in items {
+        let Some(text) = text(item, what, report) else { continue };
+        if text.trim().is_empty() {
+            report.error(codes::BAD_VALUE, item.span.clone(), format!("{what} is empty"), None);
+        } else if found.iter().any(|(known, _)| *known == text) {
+            let help = Some("keep one".to_owned());
+            report.error(codes::DUPLICATE_NAME, item.span.clone(), format!("`{text}` stands here twice"), help);
+        } else {
+            found.push((text, item));
+        }
+    }
+    found
+}
+
 pub(crate) fn choice<T: Copy>(node: &Node, what: &str, choices: &[(&str, T)], report: &mut Report<'_>) -> Option<T> {
     let written = text(node, what, report)?;
     if let Some((_, value)) = choices.iter().find(|(name, _)| *name == written) {

@@ -3,6 +3,7 @@
 use crate::{
     codes,
     diagnostic::nearest,
+    fields::is_identifier,
     plan::{InputType, Plan},
 };
 use serde_json::{Map, Number, Value};
@@ -11,6 +12,11 @@ use windlass_contract::{Code, CodedError};
 
 /// The longest value that an input may be given: 64 KiB. It goes into every template that names it, and into the event log.
 pub const MAX_INPUT_BYTES: usize = 64 * 1024;
+
+/// How many inputs a run may be given: 1,000. They are stored with the run, and read by name.
+pub const MAX_INPUTS: usize = 1_000;
+/// How much of a given value is shown.
+const MAX_SHOWN_CHARS: usize = 80;
 
 /// Why an input could not be bound.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +36,7 @@ pub enum InputError {
         nearest: Option<String>,
     },
     /// The value is not of the input's type.
-    #[error("the input `{name}` is a {wanted}, and {given:?} is none")]
+    #[error("the input `{name}` is {}, and {given:?} is none", with_article(wanted))]
     WrongType {
         /// Its name.
         name: String,
@@ -38,6 +44,18 @@ pub enum InputError {
         wanted: &'static str,
         /// What was given, cut to 80 characters.
         given: String,
+    },
+    /// A plan that takes any input was given one that no template could read.
+    #[error("{name:?} cannot be an input's name")]
+    BadName {
+        /// The name, cut to 80 characters.
+        name: String,
+    },
+    /// There are too many.
+    #[error("{given} inputs are given; at most {MAX_INPUTS} are taken")]
+    TooMany {
+        /// How many.
+        given: usize,
     },
     /// The value is too long.
     #[error("the input `{name}` has {bytes} bytes; at most {MAX_INPUT_BYTES} are taken")]
@@ -47,6 +65,10 @@ pub enum InputError {
         /// Its length.
         bytes: usize,
     },
+}
+
+fn with_article(kind: &str) -> String {
+    if kind == "text" { kind.to_owned() } else { format!("a {kind}") }
 }
 
 impl CodedError for InputError {
@@ -59,40 +81,106 @@ impl CodedError for InputError {
             InputError::Unknown { nearest: Some(near), .. } => Some(format!("did you mean `{near}`?")),
             InputError::Unknown { nearest: None, .. } => Some("declare it under `inputs:`".to_owned()),
             InputError::WrongType { wanted: "boolean", .. } => Some("write true or false".to_owned()),
+            InputError::BadName { .. } => {
+                Some("use letters, digits, hyphens and underscores, starting with a letter".to_owned())
+            }
+            InputError::TooMany { .. } => Some("give a file's path instead, and read it in a step".to_owned()),
             InputError::WrongType { .. } | InputError::TooLong { .. } => None,
         }
     }
 }
 
-/// The plan's inputs, each given value read as its type and defaults filled in. An optional input that was not given is
-/// not in the map, and a missing value to templates.
+/// A value as it was given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Given {
+    /// Text, which is read as the input's type.
+    Text(String),
+    /// JSON, which must be of the input's type already.
+    Json(Value),
+}
+
+/// The plan's inputs, each given text read as its type and defaults filled in. An optional input that was not given is not
+/// in the map, and a missing value to templates. Where a plan takes inputs that it does not declare, they are text.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of names.
 pub fn bind_inputs(plan: &Plan, given: &BTreeMap<String, String>) -> Result<Map<String, Value>, Vec<InputError>> {
+    bind(plan, given.iter().map(|(name, text)| (name.as_str(), text.as_str())), text_value)
+}
+
+/// As [`bind_inputs`], of JSON values: each must be of its input's type already. Where a plan takes inputs that it does not
+/// declare, they may be lists and objects too.
+///
+/// # Errors
+/// Everything that is wrong, in the order of names.
+pub fn bind_json(plan: &Plan, given: Map<String, Value>) -> Result<Map<String, Value>, Vec<InputError>> {
+    bind(plan, given.iter().map(|(name, value)| (name.as_str(), value)), json_value)
+}
+
+/// As both: each value as it was given.
+///
+/// # Errors
+/// Everything that is wrong, in the order of names.
+pub fn bind_given(plan: &Plan, given: &BTreeMap<String, Given>) -> Result<Map<String, Value>, Vec<InputError>> {
+    let given = given.iter().map(|(name, value)| (name.as_str(), value));
+    bind(plan, given, |name, value, kind| match value {
+        Given::Text(text) => text_value(name, text, kind),
+        Given::Json(value) => json_value(name, value, kind),
+    })
+}
+
+fn text_value(name: &str, text: &str, kind: Option<InputType>) -> Result<Value, InputError> {
+    within(name, text.len())?;
+    read(text, kind).map_err(|wanted| wrong_type(name, wanted, text))
+}
+
+fn json_value(name: &str, value: &Value, kind: Option<InputType>) -> Result<Value, InputError> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    within(name, text.len())?;
+    match (kind, value) {
+        (None, _)
+        | (Some(InputType::String), Value::String(_))
+        | (Some(InputType::Number), Value::Number(_))
+        | (Some(InputType::Boolean), Value::Bool(_)) => Ok(value.clone()),
+        (Some(InputType::String), _) => Err(wrong_type(name, "text", &text)),
+        (Some(InputType::Number), _) => Err(wrong_type(name, "number", &value.to_string())),
+        (Some(InputType::Boolean), _) => Err(wrong_type(name, "boolean", &value.to_string())),
+    }
+}
+
+/// Binds what is given, each value read for its type, or for none where the plan does not declare it.
+fn bind<'g, T: Copy>(
+    plan: &Plan,
+    given: impl Iterator<Item = (&'g str, T)>,
+    value: impl Fn(&str, T, Option<InputType>) -> Result<Value, InputError>,
+) -> Result<Map<String, Value>, Vec<InputError>> {
+    let given: BTreeMap<&str, T> = given.collect();
+    if given.len() > MAX_INPUTS {
+        return Err(vec![InputError::TooMany { given: given.len() }]);
+    }
     let mut bound = Map::new();
     let mut errors = Vec::new();
-    for name in given.keys().filter(|name| !plan.inputs.contains_key(*name)) {
-        let nearest = nearest(name, plan.inputs.keys().map(String::as_str));
-        errors.push(InputError::Unknown { name: name.clone(), nearest });
+    for (name, given) in given.iter().filter(|(name, _)| !plan.inputs.contains_key(**name)) {
+        let taken = if !plan.open_inputs {
+            let nearest = nearest(name, plan.inputs.keys().map(String::as_str));
+            Err(InputError::Unknown { name: (*name).to_owned(), nearest })
+        } else if is_identifier(name) {
+            value(name, *given, None)
+        } else {
+            Err(InputError::BadName { name: name.chars().take(MAX_SHOWN_CHARS).collect() })
+        };
+        match taken {
+            Ok(value) => drop(bound.insert((*name).to_owned(), value)),
+            Err(error) => errors.push(error),
+        }
     }
     for (name, decl) in &plan.inputs {
-        match (given.get(name), &decl.default) {
-            (Some(text), _) if text.len() > MAX_INPUT_BYTES => {
-                errors.push(InputError::TooLong { name: name.clone(), bytes: text.len() });
-            }
-            (Some(text), _) => match read(text, decl.kind) {
-                Ok(value) => {
-                    bound.insert(name.clone(), value);
-                }
-                Err(wanted) => {
-                    let given = text.chars().take(80).collect();
-                    errors.push(InputError::WrongType { name: name.clone(), wanted, given });
-                }
+        match (given.get(name.as_str()), &decl.default) {
+            (Some(given), _) => match value(name, *given, Some(decl.kind)) {
+                Ok(value) => drop(bound.insert(name.clone(), value)),
+                Err(error) => errors.push(error),
             },
-            (None, Some(default)) => {
-                bound.insert(name.clone(), default.clone());
-            }
+            (None, Some(default)) => drop(bound.insert(name.clone(), default.clone())),
             (None, None) if decl.required => errors.push(InputError::Missing { name: name.clone() }),
             (None, None) => {}
         }
@@ -100,10 +188,18 @@ pub fn bind_inputs(plan: &Plan, given: &BTreeMap<String, String>) -> Result<Map<
     if errors.is_empty() { Ok(bound) } else { Err(errors) }
 }
 
-fn read(text: &str, kind: InputType) -> Result<Value, &'static str> {
+fn within(name: &str, bytes: usize) -> Result<(), InputError> {
+    if bytes > MAX_INPUT_BYTES { Err(InputError::TooLong { name: name.to_owned(), bytes }) } else { Ok(()) }
+}
+
+fn wrong_type(name: &str, wanted: &'static str, given: &str) -> InputError {
+    InputError::WrongType { name: name.to_owned(), wanted, given: given.chars().take(MAX_SHOWN_CHARS).collect() }
+}
+
+fn read(text: &str, kind: Option<InputType>) -> Result<Value, &'static str> {
     match kind {
-        InputType::String => Ok(Value::from(text)),
-        InputType::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| "boolean"),
-        InputType::Number => serde_json::from_str::<Number>(text).map(Value::from).map_err(|_| "number"),
+        None | Some(InputType::String) => Ok(Value::from(text)),
+        Some(InputType::Boolean) => text.parse::<bool>().map(Value::from).map_err(|_| "boolean"),
+        Some(InputType::Number) => serde_json::from_str::<Number>(text).map(Value::from).map_err(|_| "number"),
     }
 }

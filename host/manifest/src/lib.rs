@@ -1,6 +1,6 @@
 //! Pipeline YAML to [`plan::Plan`]: pure, no I/O, no clock.
 //!
-//! **Purpose.** [`load`] reads a pipeline file, resolves its step types against a [`Catalogue`] of what is installed,
+//! **Purpose.** [`load_with`] reads a pipeline file in any dialect, resolves its step types against a [`Catalogue`] of what is installed,
 //! checks everything that can be known before a run, and gives a plan or every problem at once as [`Diagnostic`]s.
 //! [`template`] renders configurations and evaluates conditions while the run goes on, and [`bind_inputs`] reads what a
 //! run is started with.
@@ -12,10 +12,10 @@
 //!   secret's reference.
 //! - Work is bounded by the size of the file: every limit is a constant here, and no input makes the loader panic.
 //!
-//! **Layers.** `yaml` (text to a tree with places) → `steps` (the native dialect) with `config` and `annotations`
-//! (the plugin's schema), `graph` (`needs`) and `expression` (one language for templates and conditions) → `plan`.
-//! The workflow dialect (`apiVersion`, `kind: Workflow`) and sequences of templates will be two more front ends beside
-//! `steps` that give the same plan; until then a file in one of them is refused by name.
+//! **Layers.** `yaml` (text to a tree with places) → `dialect`, which tells the front end: `steps` (our own), `states`
+//! (`kind: Workflow`) or `steps::pipelines` (`pipelines.<name>`) → `plan`. The front ends share `configure`, `config` and
+//! `annotations` (the plugin's schema), `graph` (`needs`), `expression` (one language for templates and conditions) and
+//! `workflows` (what a file runs as sub-runs). [`sequence`] makes plans of stored templates, without a file.
 //!
 //! **Not here.** Finding, fetching and granting plugins (`package`), and carrying a plan out (`engine`, `driver`).
 
@@ -23,24 +23,41 @@ mod annotations;
 mod catalogue;
 pub mod codes;
 mod config;
+mod configure;
 mod diagnostic;
+mod dialect;
 mod editor;
 mod expression;
 mod fields;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graph;
 mod inputs;
+mod pieces;
 pub mod plan;
+pub mod sequence;
+mod shell;
+mod states;
 mod steps;
 pub mod template;
 mod text;
+mod workflows;
 mod yaml;
 
 pub use catalogue::{Catalogue, InstalledStep};
+pub use configure::MAX_MERGED_ENV_BYTES;
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Severity, render, to_github, to_json, to_sarif};
 pub use editor::editor_schema;
 pub use expression::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
-pub use inputs::{InputError, MAX_INPUT_BYTES, bind_inputs};
-pub use steps::{MAX_ATTEMPTS, MAX_MERGED_ENV_BYTES, MAX_NAME_CHARS, MAX_STEPS};
+pub use inputs::{Given, InputError, MAX_INPUT_BYTES, MAX_INPUTS, bind_given, bind_inputs, bind_json};
+pub use states::{MAX_AGENTS, MAX_STATES, MAX_WAYS};
+pub use steps::{
+    MAX_APPROVERS, MAX_ATTEMPTS, MAX_CONCURRENT_RUNS, MAX_CONDITIONS, MAX_NAME_CHARS, MAX_STEPS, MAX_VOLUMES,
+    MAX_WINDOWS,
+};
+pub use text::MAX_DURATION_MS;
+pub use workflows::{Loading, MAX_WORKFLOW_DEPTH, MAX_WORKFLOWS, Workflows};
 pub use yaml::{MAX_ALIAS_BYTES, MAX_ALIAS_NODES, MAX_DEPTH, MAX_FILE_BYTES};
 
 use diagnostic::Report;
@@ -66,13 +83,21 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads and checks a pipeline.
+/// Reads and checks a pipeline that runs no other workflow and is the only one of its file: the short form of [`load_with`].
 pub fn load(source: &Source, catalogue: &Catalogue) -> Loaded {
-    let mut report = Report::new(&source.text);
-    let plan = yaml::parse(&source.text, &mut report)
-        .and_then(|root| steps::load(&root, &source.text, catalogue, &mut report))
-        .filter(|_| !report.has_errors());
-    Loaded { plan, diagnostics: report.finish() }
+    load_with(source, &Loading { catalogue, workflows: &Workflows::default(), pipeline: None })
+}
+
+/// Reads and checks a file in any dialect, with the workflows that it runs.
+pub fn load_with(source: &Source, loading: &Loading<'_>) -> Loaded {
+    workflows::load(source, loading)
+}
+
+/// The ids of the workflows that a file names, each once, in the order of the file. What is wrong with the file is not told:
+/// loading it does that.
+pub fn references(source: &Source) -> Vec<String> {
+    let mut quiet = Report::new(&source.text);
+    yaml::parse(&source.text, &mut quiet).map(|root| dialect::references(&root)).unwrap_or_default()
 }
 
 /// What a plugin says about a step's configuration, at the place in the file that it speaks of: `pointer` is a JSON pointer
@@ -88,12 +113,15 @@ pub fn plugin_diagnostic(
     // Found again from the text: a plan has no places, and a plugin has nearly never anything to say.
     let mut quiet = Report::new(&source.text);
     let place = yaml::parse(&source.text, &mut quiet).and_then(|root| {
-        let steps = &root.get("steps")?.value;
-        let yaml::Kind::List(steps) = &steps.kind else { return None };
         let is_it = |node: &&yaml::Node| {
             node.get("name").is_some_and(|name| name.value.to_json().as_str() == Some(step.as_str()))
         };
-        let step = steps.iter().find(is_it)?;
+        let step = match dialect::Dialect::of(&root) {
+            dialect::Dialect::States => {
+                return Some(states::written_step(&root, step.as_str())?.at_pointer(pointer).span.clone());
+            }
+            _ => dialect::written_steps(&root).into_iter().find(is_it)?,
+        };
         Some(step.get("config").map_or(step, |config| config.value.at_pointer(pointer)).span.clone())
     });
     let mut report = Report::new(&source.text);
@@ -127,6 +155,6 @@ pub struct Requirement {
 pub fn requirements(source: &Source) -> Requirements {
     let mut report = Report::new(&source.text);
     let root = yaml::parse(&source.text, &mut report);
-    let plugins = root.map(|root| steps::plugins(&root, &mut report)).unwrap_or_default();
+    let plugins = root.map(|root| dialect::requirements(&root, &mut report)).unwrap_or_default();
     Requirements { plugins, diagnostics: report.finish() }
 }

@@ -1,6 +1,6 @@
 //! Templates in a configuration, and conditions: rendered and evaluated while a run goes on.
 //!
-//! - Only the strings that [`plan::Step::treatment`] lists are rendered; all others reach the plugin as written.
+//! - Only the strings that [`plan::PluginWork::treatment`] lists are rendered; all others reach the plugin as written.
 //! - A rendered value is never rendered again: rendering is one pass over the text that the author wrote.
 //! - Nothing is escaped for HTML or for a shell. A value never reaches shell text, because a schema marks shell text
 //!   `never` and the loader refuses templates there.
@@ -15,15 +15,19 @@
 use crate::{
     codes,
     expression::{self, Evaluator, Expr, Fault, Fuel, parse, to_text, type_name},
+    pieces::{Piece, pieces, single},
     plan::{self, Plan, Scalar, Treatment},
+    text::SECRET_PREFIX,
     yaml::join_pointer,
 };
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, ops::Range};
 use windlass_contract::{Code, CodedError};
 
-/// The longest text that one string may render to: 1 MiB, as much as a step's outputs together.
-pub const MAX_RENDERED_BYTES: usize = 1024 * 1024;
+/// The longest text that one string may render to: 4 MiB, both streams of a step (1 MiB each) with as much around them.
+pub const MAX_RENDERED_BYTES: usize = 4 * 1024 * 1024;
+/// How long a value is in an explanation: 200 characters, a line or two. A person reads it to see why, not what.
+pub const MAX_EXPLAINED_CHARS: usize = 200;
 
 /// What templates and conditions read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,8 +38,14 @@ pub struct Context {
     pub env: BTreeMap<String, String>,
     /// The run.
     pub run: RunContext,
-    /// The steps that have ended, by name.
+    /// The steps of the current state that have ended, by name.
     pub steps: BTreeMap<String, StepContext>,
+    /// What states that have ended have given, by name: `{{ BUILD.output.stdout }}`.
+    pub states: Map<String, Value>,
+    /// What was put on the blackboard: `{{ blackboard.NAME }}`.
+    pub blackboard: Map<String, Value>,
+    /// The feedback with which the current state was entered: `{{ state.feedback }}`.
+    pub feedback: Option<String>,
 }
 
 /// The run, as templates see it.
@@ -120,9 +130,13 @@ impl RenderError {
 ///
 /// # Errors
 /// When an expression fails: a missing value where that is an error, a wrong type, an object in text, too much work.
-pub fn render_config(step: &plan::Step, plan: &Plan, context: &Context) -> Result<(Value, Vec<Warning>), RenderError> {
-    let mut renderer = Renderer { context, strict: plan.strict, fuel: Fuel::new(), warnings: Vec::new() };
-    let config = renderer.value(&step.config, String::new(), step)?;
+pub fn render_config(
+    work: &plan::PluginWork,
+    plan: &Plan,
+    context: &Context,
+) -> Result<(Value, Vec<Warning>), RenderError> {
+    let mut renderer = Renderer::new(plan, context);
+    let config = renderer.value(&work.config, String::new(), work)?;
     Ok((config, renderer.warnings))
 }
 
@@ -132,13 +146,99 @@ pub fn render_config(step: &plan::Step, plan: &Plan, context: &Context) -> Resul
 /// # Errors
 /// As [`render_config`].
 pub fn render_env(plan: &Plan, context: &Context) -> Result<(BTreeMap<String, String>, Vec<Warning>), RenderError> {
-    let mut renderer = Renderer { context, strict: plan.strict, fuel: Fuel::new(), warnings: Vec::new() };
+    let mut renderer = Renderer::new(plan, context);
     let mut env = BTreeMap::new();
     for (name, text) in plan.env.iter().filter(|(_, text)| !text.starts_with("secret:")) {
         let treatment = if plan.strict { Treatment::Strict } else { Treatment::Lenient };
         env.insert(name.clone(), renderer.text(text, &format!("env.{name}"), treatment)?);
     }
     Ok((env, renderer.warnings))
+}
+
+/// Renders one text: a transition's feedback, a prompt, a group's name. A missing value is empty text with a warning, or an
+/// error where the plan is strict.
+///
+/// # Errors
+/// As [`render_config`].
+pub fn render_text(
+    text: &str,
+    plan: &Plan,
+    context: &Context,
+    place: &str,
+) -> Result<(String, Vec<Warning>), RenderError> {
+    let mut renderer = Renderer::new(plan, context);
+    let text = renderer.text(text, place, Treatment::Lenient)?;
+    Ok((text, renderer.warnings))
+}
+
+/// Renders one text to a value: where it is a single expression, what that gives, with its type; else text. It is for what
+/// takes any value, such as a sub-run's input. A missing value is `null`, or an error where the plan is strict.
+///
+/// # Errors
+/// As [`render_config`].
+pub fn render_value(text: &str, plan: &Plan, context: &Context, place: &str) -> Result<Value, RenderError> {
+    let failed = |fault| RenderError::new(fault, text, place);
+    let pieces = pieces(text).map_err(failed)?;
+    let mut renderer = Renderer::new(plan, context);
+    let Some(expr) = single(&pieces) else {
+        return Ok(Value::String(renderer.text(text, place, Treatment::Lenient)?));
+    };
+    let mut evaluator = Evaluator { context, status: None, missing: Vec::new() };
+    let value = evaluator.eval(expr, &mut renderer.fuel).map_err(failed)?.into_owned();
+    if let Some(path) = evaluator.missing.first().filter(|_| plan.strict) {
+        return Err(failed(missing_value(path, expr)));
+    }
+    renderer.fuel.burn(expression::size(&value), &expr.span).map_err(failed)?;
+    if secrets_in(&value) {
+        return Err(failed(rendered_secret(expr.span.clone())));
+    }
+    Ok(value)
+}
+
+/// Evaluates an expression that is no step's `if`: of a transition or a gate. It cannot ask how the run stands.
+///
+/// # Errors
+/// When it cannot be read, or does not give a boolean.
+pub fn evaluate_expression(text: &str, context: &Context) -> Result<bool, RenderError> {
+    parse(text)
+        .and_then(|expr| Evaluator { context, status: None, missing: Vec::new() }.boolean(&expr, &mut Fuel::new()))
+        .map_err(|fault| RenderError::new(fault, text, "expression"))
+}
+
+/// Every path in an expression with the value that it has now, each once and in written order: what tells a person why a
+/// condition was not met. Values are cut to [`MAX_EXPLAINED_CHARS`]; one that is missing is `null`. Of an expression that
+/// cannot be read there is nothing to tell.
+pub fn explain(text: &str, context: &Context) -> Vec<(String, Value)> {
+    let Ok(expr) = parse(text) else { return Vec::new() };
+    let mut found: Vec<(String, Value)> = Vec::new();
+    let mut fuel = Fuel::new();
+    expr.walk(&mut |expr| {
+        let expression::ExprKind::Path(path) = &expr.kind else { return };
+        let name = path.text();
+        if found.iter().any(|(known, _)| *known == name) {
+            return;
+        }
+        let mut evaluator = Evaluator { context, status: None, missing: Vec::new() };
+        let value = evaluator.eval(expr, &mut fuel).map_or(Value::Null, |value| short(&value));
+        found.push((name, value));
+    });
+    found
+}
+
+/// A value as it is shown to people: whole where it is short, else the beginning of its text.
+fn short(value: &Value) -> Value {
+    let text = match value {
+        Value::String(text) => std::borrow::Cow::Borrowed(text.as_str()),
+        // Serialised no further than it is shown: a list of a million parts is no reason to write them all.
+        Value::Array(_) | Value::Object(_) if expression::size(value) > 4 * MAX_EXPLAINED_CHARS => {
+            return Value::String(format!("{} of {} bytes", type_name(value), expression::size(value)));
+        }
+        other => return other.clone(),
+    };
+    match text.char_indices().nth(MAX_EXPLAINED_CHARS) {
+        Some((end, _)) => Value::String(format!("{}…", &text[..end])),
+        None => value.clone(),
+    }
 }
 
 /// Evaluates a step's `if`. A condition that does not ask for the run's status is asked only after `success()`.
@@ -168,8 +268,12 @@ struct Renderer<'c> {
     warnings: Vec<Warning>,
 }
 
-impl Renderer<'_> {
-    fn value(&mut self, value: &Value, pointer: String, step: &plan::Step) -> Result<Value, RenderError> {
+impl<'c> Renderer<'c> {
+    fn new(plan: &Plan, context: &'c Context) -> Self {
+        Renderer { context, strict: plan.strict, fuel: Fuel::new(), warnings: Vec::new() }
+    }
+
+    fn value(&mut self, value: &Value, pointer: String, step: &plan::PluginWork) -> Result<Value, RenderError> {
         Ok(match value {
             Value::String(text) => match step.treatment.get(&pointer) {
                 None | Some(Treatment::Never) => value.clone(),
@@ -201,12 +305,10 @@ impl Renderer<'_> {
                     let mut evaluator = Evaluator { context: self.context, status: None, missing: Vec::new() };
                     let value = evaluator.eval(&expr, &mut self.fuel).map_err(failed)?;
                     if let Some(path) = evaluator.missing.first() {
-                        let message = format!("`{path}` has no value");
                         if self.strict || treatment == Treatment::Strict {
-                            let fault = Fault::new(codes::MISSING_VALUE, expr.span.clone(), message);
-                            return Err(failed(fault.help("give it a value, or write `| default('…')`")));
+                            return Err(failed(missing_value(path, &expr)));
                         }
-                        let message = format!("{message}; empty text stands in for it");
+                        let message = format!("`{path}` has no value; empty text stands in for it");
                         self.warnings.push(Warning { pointer: place.to_owned(), message });
                     }
                     let text = to_text(&value, &expr).map_err(failed)?;
@@ -219,10 +321,8 @@ impl Renderer<'_> {
                 }
             }
         }
-        if out.starts_with("secret:") {
-            let message = "a rendered value begins with `secret:`";
-            let fault = Fault::new(codes::RENDERED_SECRET, 0..source.len(), message);
-            return Err(failed(fault.help("write secret references literally; a template cannot choose a secret")));
+        if out.starts_with(SECRET_PREFIX) {
+            return Err(failed(rendered_secret(0..source.len())));
         }
         Ok(out)
     }
@@ -262,6 +362,26 @@ impl Renderer<'_> {
     }
 }
 
+fn missing_value(path: &str, expr: &Expr) -> Fault {
+    Fault::new(codes::MISSING_VALUE, expr.span.clone(), format!("`{path}` has no value"))
+        .help("give it a value, or write `| default('…')`")
+}
+
+fn rendered_secret(span: Range<usize>) -> Fault {
+    Fault::new(codes::RENDERED_SECRET, span, "a rendered value begins with `secret:`")
+        .help("write secret references literally; a template cannot choose a secret")
+}
+
+/// Whether a text in it would be read as a secret's reference.
+fn secrets_in(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.starts_with(SECRET_PREFIX),
+        Value::Array(items) => items.iter().any(secrets_in),
+        Value::Object(map) => map.values().any(secrets_in),
+        _ => false,
+    }
+}
+
 /// "an integer or a boolean".
 pub(crate) fn scalar_names(scalars: &std::collections::BTreeSet<Scalar>) -> String {
     let names = scalars.iter().map(|scalar| match scalar {
@@ -270,124 +390,4 @@ pub(crate) fn scalar_names(scalars: &std::collections::BTreeSet<Scalar>) -> Stri
         Scalar::Boolean => "a boolean",
     });
     names.collect::<Vec<_>>().join(" or ")
-}
-
-/// A part of a template.
-#[derive(Debug)]
-pub(crate) enum Piece<'t> {
-    Text(&'t str),
-    /// Its spans count from the beginning of the whole text.
-    Expr(Expr),
-}
-
-/// Whether a string is a template at all. A lone `{% … %}` makes it one, so that it is refused and not passed on.
-pub(crate) fn is_template(text: &str) -> bool {
-    text.contains("{{") || statement(text, 0..text.len()).is_some()
-}
-
-/// The only piece, if it is an expression; white space around it does not count.
-pub(crate) fn single<'p>(pieces: &'p [Piece<'_>]) -> Option<&'p Expr> {
-    let mut found = None;
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) if text.trim().is_empty() => {}
-            Piece::Expr(expr) if found.is_none() => found = Some(expr),
-            _ => return None,
-        }
-    }
-    found
-}
-
-/// Cuts a template into text and expressions; the first fault ends it.
-pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Fault> {
-    let (pieces, faults) = cut(text);
-    faults.into_iter().next().map_or(Ok(pieces), Err)
-}
-
-/// Cuts a template into text and expressions, with everything that is wrong.
-pub(crate) fn cut(text: &str) -> (Vec<Piece<'_>>, Vec<Fault>) {
-    let (mut pieces, mut faults) = (Vec::new(), Vec::new());
-    let mut at = 0;
-    while let Some(found) = text[at..].find("{{") {
-        let open = at + found;
-        faults.extend(statement(text, at..open));
-        if open > at {
-            pieces.push(Piece::Text(&text[at..open]));
-        }
-        if text[open..].starts_with("{{{") {
-            let fault = Fault::new(codes::SYNTAX, open..open + 3, "three braces are not needed: nothing is escaped");
-            faults.push(fault.help("write {{ and }}"));
-            return (pieces, faults);
-        }
-        let Some(close) = expression_end(text, open + 2) else {
-            let end = text[open..].find('\n').map_or(text.len(), |line| open + line);
-            let fault = Fault::new(codes::SYNTAX, open..end, "`}}` is missing after this `{{`");
-            faults.push(fault.help("a literal `{{` is written {{ '{{' }}"));
-            return (pieces, faults);
-        };
-        match parse(&text[open + 2..close]) {
-            Ok(mut expr) => {
-                shift(&mut expr, open + 2);
-                pieces.push(Piece::Expr(expr));
-            }
-            Err(mut fault) => {
-                fault.span = fault.span.start + open + 2..fault.span.end + open + 2;
-                faults.push(fault);
-            }
-        }
-        at = close + 2;
-    }
-    faults.extend(statement(text, at..text.len()));
-    if at < text.len() {
-        pieces.push(Piece::Text(&text[at..]));
-    }
-    (pieces, faults)
-}
-
-/// A `{% … %}` in the text between expressions.
-fn statement(text: &str, part: Range<usize>) -> Option<Fault> {
-    let inner = &text[part.clone()];
-    let open = inner.find("{%").filter(|open| inner[*open..].contains("%}"))?;
-    let span = part.start + open..part.start + open + 2;
-    let fault = Fault::new(codes::SYNTAX, span, "there are no statements in templates");
-    Some(fault.help("use `if:` on the step, or a filter such as `| default('…')`"))
-}
-
-/// Where the `}}` stands that is not within quotes.
-fn expression_end(text: &str, from: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let mut quote = None;
-    let mut at = from;
-    while at < bytes.len() {
-        match (quote, bytes[at]) {
-            (Some(_), b'\\') => at += 1,
-            (Some(open), byte) if byte == open => quote = None,
-            (Some(_), _) => {}
-            (None, byte @ (b'\'' | b'"')) => quote = Some(byte),
-            (None, b'}') if bytes.get(at + 1) == Some(&b'}') => return Some(at),
-            (None, b'{') if bytes.get(at + 1) == Some(&b'{') => return None,
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// Moves all spans of an expression by `by`.
-fn shift(expr: &mut Expr, by: usize) {
-    use expression::ExprKind;
-    expr.span = expr.span.start + by..expr.span.end + by;
-    match &mut expr.kind {
-        ExprKind::Literal(_) | ExprKind::Path(_) => {}
-        ExprKind::Call(_, arguments) => arguments.iter_mut().for_each(|argument| shift(argument, by)),
-        ExprKind::Filter(_, value, arguments) => {
-            shift(value, by);
-            arguments.iter_mut().for_each(|argument| shift(argument, by));
-        }
-        ExprKind::Not(inner) => shift(inner, by),
-        ExprKind::And(a, b) | ExprKind::Or(a, b) | ExprKind::Compare(_, a, b) => {
-            shift(a, by);
-            shift(b, by);
-        }
-    }
 }

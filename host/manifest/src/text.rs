@@ -4,7 +4,7 @@ use crate::{
     codes,
     diagnostic::Report,
     expression::{Fault, Known, Type, check},
-    template::{Piece, cut},
+    pieces::{Piece, cut},
     yaml::Node,
 };
 use std::ops::Range;
@@ -42,7 +42,12 @@ pub(crate) fn place(source: &str, node: &Node, text: &str, part: Range<usize>) -
 /// Reports a fault of an expression at its place.
 pub(crate) fn report_fault(fault: Fault, source: &str, node: &Node, text: &str, report: &mut Report<'_>) {
     let part = fault.span.start.min(text.len())..fault.span.end.min(text.len());
-    report.error(fault.code, place(source, node, text, part), fault.message, fault.help);
+    let place = place(source, node, text, part);
+    if fault.warning {
+        report.warning(fault.code, place, fault.message, fault.help);
+    } else {
+        report.error(fault.code, place, fault.message, fault.help);
+    }
 }
 
 /// Checks each template in a text; `in_text` where what it gives becomes text.
@@ -129,7 +134,10 @@ pub(crate) fn check_secret(source: &str, node: &Node, text: &str, allowed: bool,
     }
 }
 
-/// Reads a duration, in milliseconds; at least one.
+/// The longest duration, in milliseconds: ten years. A longer one is a slip, and added to any time it would leave the calendar.
+pub const MAX_DURATION_MS: u64 = 315_576_000_000;
+
+/// Reads a duration, in milliseconds; at least one, and at most [`MAX_DURATION_MS`].
 pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
     let help = "write a number with a unit, such as 90s, 20m or 1h 30m";
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -138,7 +146,30 @@ pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
     let duration = humantime::parse_duration(text).map_err(|_| help.to_owned())?;
     match u64::try_from(duration.as_millis()) {
         Ok(0) => Err("write at least 1ms".to_owned()),
-        Ok(millis) => Ok(millis),
-        Err(_) => Err(help.to_owned()),
+        Ok(millis @ ..=MAX_DURATION_MS) => Ok(millis),
+        _ => Err("write at most 10y".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let check = |text: &str, expect: Result<u64, &str>| {
+            assert_eq!(duration_ms(text), expect.map_err(str::to_owned), "{text:?}");
+        };
+        check("90s", Ok(90_000));
+        check("1h 30m", Ok(5_400_000));
+        check("1ms", Ok(1));
+        check("10y", Ok(MAX_DURATION_MS));
+        check("10y 1ms", Err("write at most 10y"));
+        check("99999999y", Err("write at most 10y"));
+        check("0s", Err("write at least 1ms"));
+        check("1us", Err("write at least 1ms"));
+        check("90", Err("write the unit too: 90s"));
+        check("", Err("write a number with a unit, such as 90s, 20m or 1h 30m"));
+        check("99999999999999999999999s", Err("write a number with a unit, such as 90s, 20m or 1h 30m"));
     }
 }

@@ -318,7 +318,7 @@ mod tests {
         check("a", "", Err("invalid"));
         check("a", "{", Err("invalid"));
         check("a", &"[".repeat(100_000), Err("invalid"));
-        check("a", &format!("\"{}\"", "x".repeat(1 << 20)), Err("too-large"));
+        check("a", &format!("\"{}\"", "x".repeat(limits::OUTPUT_BYTES)), Err("too-large"));
     }
 
     #[test]
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_replaced_result_frees_its_room() {
         let mut outputs = Outputs::default();
-        let large = format!("\"{}\"", "x".repeat(600_000));
+        let large = format!("\"{}\"", "x".repeat(limits::OUTPUT_BYTES * 3 / 5));
         for _ in 0..5 {
             assert!(outputs.set("a".to_owned(), &large).is_ok());
         }

@@ -61,12 +61,13 @@ pub const LOG_LINE_BYTES: usize = MIB;
 pub const LOG_ENTRY_BYTES: u64 = 64;
 /// Depth of groups in a log. Deeper ones are lines: nobody unfolds nine levels.
 pub const LOG_GROUPS: u32 = 8;
-/// Bytes of all results of a step, names and values.
-pub const OUTPUT_BYTES: usize = MIB;
+/// Bytes of all results of a step, names and values: both outputs of a container, 1 MiB each, as JSON with its escapes, and
+/// room for the rest.
+pub const OUTPUT_BYTES: usize = 4 * MIB;
 /// Results of a step.
 pub const OUTPUT_NAMES: usize = 1000;
-/// Bytes of a step's configuration as JSON.
-pub const CONFIG_BYTES: usize = MIB;
+/// Bytes of a step's configuration as JSON: it may hold all results of a step before it.
+pub const CONFIG_BYTES: usize = 4 * MIB;
 /// Bytes of the document that `describe` returns.
 pub const DESCRIPTOR_BYTES: usize = MIB;
 /// Diagnostics that `validate` may return; nobody reads the 1,001st.

@@ -143,9 +143,9 @@ async fn an_error_of_the_host_is_its_case_in_the_guest() {
 #[tokio::test]
 async fn a_configuration_over_the_limit() {
     let plugin = HOST.load(&Guest::default().build()).await.expect("a plugin");
-    let call = call(plugin.plugin(), serde_json::json!("x".repeat(1 << 20)));
+    let call = call(plugin.plugin(), serde_json::json!("x".repeat(4 << 20)));
     let capabilities = Capabilities::none(Arc::new(Recorder::default()));
     let report = HOST.runtime.run(&plugin, &call, capabilities, CallLimits::default()).await;
     let words = report.result.expect_err("too large").to_string();
-    insta::assert_snapshot!(words, @"acme:x@0.1.0 was stopped in `run`: the step's configuration has more than 1 MiB");
+    insta::assert_snapshot!(words, @"acme:x@0.1.0 was stopped in `run`: the step's configuration has more than 4 MiB");
 }

@@ -268,16 +268,16 @@ async fn a_log_flood() {
 
 #[tokio::test]
 async fn an_output_flood() {
-    // "a" and "b" are each a text of 600,000; the second is one too many.
+    // "a" and "b" are each a text of 2,400,000; the second is one too many.
     let guest = Guest {
         imports: SET,
-        pages: 20,
+        pages: 40,
         items: r#"(data (i32.const 2048) "ab")"#,
-        run: r#"(memory.fill (i32.const 65536) (i32.const 120) (i32.const 600000))
-              (i32.store8 (i32.const 65536) (i32.const 34)) (i32.store8 (i32.const 665535) (i32.const 34))
-              (call $set (i32.const 2048) (i32.const 1) (i32.const 65536) (i32.const 600000) (i32.const 3000))
+        run: r#"(memory.fill (i32.const 65536) (i32.const 120) (i32.const 2400000))
+              (i32.store8 (i32.const 65536) (i32.const 34)) (i32.store8 (i32.const 2465535) (i32.const 34))
+              (call $set (i32.const 2048) (i32.const 1) (i32.const 65536) (i32.const 2400000) (i32.const 3000))
               (if (i32.load8_u (i32.const 3000)) (then (unreachable)))
-              (call $set (i32.const 2049) (i32.const 1) (i32.const 65536) (i32.const 600000) (i32.const 3000))
+              (call $set (i32.const 2049) (i32.const 1) (i32.const 65536) (i32.const 2400000) (i32.const 3000))
               (if (i32.eqz (i32.load8_u (i32.const 3000))) (then (unreachable)))
               ;; fails with the words of the refusal: results count all the same
               (i32.store8 (i32.const 1024) (i32.const 1)) (i32.store8 (i32.const 1028) (i32.const 1))
@@ -286,7 +286,7 @@ async fn an_output_flood() {
     };
     let report = HOST.run(&guest, &Arc::new(Recorder::default())).await;
     assert_eq!(report.outputs.keys().collect::<Vec<_>>(), ["a"]);
-    assert_snapshot!(report.result.expect_err("refused"), @"the results of a step have at most 1 MiB; larger data belongs in an artifact");
+    assert_snapshot!(report.result.expect_err("refused"), @"the results of a step have at most 4 MiB; larger data belongs in an artifact");
 }
 
 // ---- traps ---------------------------------------------------------------------------------------------------------

@@ -59,6 +59,16 @@ pub enum StoreError {
         /// Where it would have to.
         found: u64,
     },
+    /// The run's turn in its group has not come.
+    #[error("the run {run} waits for its turn in the group {group:?}, behind {}", behind.join(", "))]
+    NotItsTurn {
+        /// The run.
+        run: RunId,
+        /// The group.
+        group: String,
+        /// The runs before it, in the order of their turns.
+        behind: Vec<String>,
+    },
     /// No such run.
     #[error("there is no run {run}")]
     UnknownRun {
@@ -181,6 +191,7 @@ impl CodedError for StoreError {
             StoreError::NotALog { .. } => 1016,
             StoreError::DamagedLog { .. } => 1017,
             StoreError::Watch { .. } => 1018,
+            StoreError::NotItsTurn { .. } => 1019,
         })
     }
 
@@ -195,6 +206,7 @@ impl CodedError for StoreError {
                 "open it once with a command that writes, such as `windlass run`, which brings it up to date"
             }
             StoreError::Conflict { .. } => "look at the run with `windlass runs`; only one process may carry a run out",
+            StoreError::NotItsTurn { .. } => "it begins by itself when they have ended; `windlass runs` shows them",
             StoreError::UnknownRun { .. } => "`windlass runs` lists them",
             StoreError::RunExists { .. } | StoreError::NotABeginning | StoreError::ReadOnly => {
                 "this is a defect of windlass: report it with the command that led to it"

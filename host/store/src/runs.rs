@@ -1,6 +1,10 @@
 //! Reading runs and their events.
 
-use crate::{StoreError, writer::FIRST_SEQ};
+use crate::{
+    StoreError,
+    row::{GateRow, RequestRow},
+    writer::FIRST_SEQ,
+};
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 use windlass_contract::RunId;
 use windlass_engine::{Event, Outcome, RunStatus};
@@ -18,6 +22,10 @@ pub struct RunSummary {
     pub status: RunStatus,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// Who began it.
+    pub started_by: Option<String>,
+    /// The run that it is a sub-run of.
+    pub parent: Option<RunId>,
     /// When it was created, in milliseconds since 1970 (UTC).
     pub created_at_ms: u64,
     /// When its end was recorded.
@@ -38,7 +46,7 @@ pub struct RunFilter {
 /// The runs that `filter` names, the newest first.
 pub(crate) async fn list(pool: &SqlitePool, filter: RunFilter) -> Result<Vec<RunSummary>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, name, file, status, outcome, created_at_ms, finished_at_ms FROM runs
+        "SELECT id, name, file, status, outcome, started_by, parent, created_at_ms, finished_at_ms FROM runs
          WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR outcome = ?2)
          ORDER BY created_at_ms DESC, id DESC LIMIT ?3",
     )
@@ -54,12 +62,13 @@ pub(crate) async fn list(pool: &SqlitePool, filter: RunFilter) -> Result<Vec<Run
 
 /// One run.
 pub(crate) async fn one(pool: &SqlitePool, run: &RunId) -> Result<RunSummary, StoreError> {
-    let row =
-        sqlx::query("SELECT id, name, file, status, outcome, created_at_ms, finished_at_ms FROM runs WHERE id = ?")
-            .bind(run.as_str())
-            .fetch_optional(pool)
-            .await
-            .map_err(StoreError::database("read a run"))?;
+    let row = sqlx::query(
+        "SELECT id, name, file, status, outcome, started_by, parent, created_at_ms, finished_at_ms FROM runs WHERE id = ?",
+    )
+    .bind(run.as_str())
+    .fetch_optional(pool)
+    .await
+    .map_err(StoreError::database("read a run"))?;
     row.as_ref().map_or_else(|| Err(StoreError::UnknownRun { run: run.clone() }), summary)
 }
 
@@ -81,6 +90,18 @@ pub(crate) async fn last_succeeded(pool: &SqlitePool, name: &str) -> Result<Opti
     .fetch_optional(pool)
     .await
     .map_err(StoreError::database("find the last run that succeeded"))?;
+    id.as_deref().map(run_id).transpose()
+}
+
+/// The run of this pipeline that was the last to end.
+pub(crate) async fn last_finished(pool: &SqlitePool, name: &str) -> Result<Option<RunId>, StoreError> {
+    let id: Option<String> = sqlx::query_scalar(
+        "SELECT id FROM runs WHERE name = ? AND outcome IS NOT NULL ORDER BY finished_at_ms DESC, id DESC LIMIT 1",
+    )
+    .bind(name)
+    .fetch_optional(pool)
+    .await
+    .map_err(StoreError::database("find the last run that ended"))?;
     id.as_deref().map(run_id).transpose()
 }
 
@@ -112,6 +133,68 @@ pub(crate) async fn events(pool: &SqlitePool, run: &RunId) -> Result<Vec<Event>,
     Ok(events)
 }
 
+/// What is asked of a run and not answered.
+pub(crate) async fn requests(pool: &SqlitePool, run: &RunId) -> Result<Vec<RequestRow>, StoreError> {
+    let rows: Vec<(i64, String, String)> =
+        sqlx::query_as("SELECT id, by, body FROM requests WHERE run = ? AND answer IS NULL ORDER BY id")
+            .bind(run.as_str())
+            .fetch_all(pool)
+            .await
+            .map_err(StoreError::database("read what is asked of a run"))?;
+    Ok(rows.into_iter().map(|(id, by, body)| RequestRow { id, by, body }).collect())
+}
+
+/// What came of a request.
+pub(crate) async fn answer(pool: &SqlitePool, request: i64) -> Result<Option<Option<String>>, StoreError> {
+    let answer: Option<Option<String>> = sqlx::query_scalar("SELECT answer FROM requests WHERE id = ?")
+        .bind(request)
+        .fetch_optional(pool)
+        .await
+        .map_err(StoreError::database("read the answer to a request"))?;
+    Ok(answer.flatten().map(|words| (!words.is_empty()).then_some(words)))
+}
+
+/// The sub-runs of a run.
+pub(crate) async fn sub_runs(pool: &SqlitePool, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM runs WHERE parent = ? ORDER BY rowid")
+        .bind(run.as_str())
+        .fetch_all(pool)
+        .await
+        .map_err(StoreError::database("list sub-runs"))?;
+    ids.iter().map(|id| run_id(id)).collect()
+}
+
+/// The gates that are open.
+pub(crate) async fn gates(pool: &SqlitePool, run: Option<&RunId>) -> Result<Vec<GateRow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM gates WHERE ?1 IS NULL OR run = ?1 ORDER BY opened_ms, run, step")
+        .bind(run.map(RunId::as_str))
+        .fetch_all(pool)
+        .await
+        .map_err(StoreError::database("list the open gates"))?;
+    rows.iter().map(gate).collect()
+}
+
+fn gate(row: &SqliteRow) -> Result<GateRow, StoreError> {
+    let damaged = |why: String| StoreError::Damaged { what: "a gate".to_owned(), why };
+    let read = |error: sqlx::Error| damaged(error.to_string());
+    let number = |name: &str| row.try_get::<i64, _>(name).map(i64::unsigned_abs).map_err(read);
+    let small = |name: &str| Ok::<_, StoreError>(u32::try_from(number(name)?).unwrap_or(u32::MAX));
+    let text = |name: &str| row.try_get::<String, _>(name).map_err(read);
+    Ok(GateRow {
+        run: run_id(&text("run")?)?,
+        step: text("step")?.parse().map_err(|error: windlass_contract::NameError| damaged(error.to_string()))?,
+        attempt: small("attempt")?,
+        kind: text("kind")?,
+        prompt: row.try_get("prompt").map_err(read)?,
+        approvers: serde_json::from_str(&text("approvers")?).map_err(|error| damaged(error.to_string()))?,
+        quorum: small("quorum")?,
+        opened_ms: number("opened_ms")?,
+        expires_ms: number("expires_ms")?,
+        due_ms: number("due_ms")?,
+        votes: serde_json::from_str(&text("votes")?).map_err(|error| damaged(error.to_string()))?,
+    })
+}
+
 fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
     let damaged = |why: String| StoreError::Damaged { what: "a run".to_owned(), why };
     let read = |error: sqlx::Error| damaged(error.to_string());
@@ -125,6 +208,8 @@ fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
             .into_iter()
             .find(|known| known.name() == status)
             .ok_or_else(|| damaged(format!("no status is called {status:?}")))?,
+        started_by: row.try_get("started_by").map_err(read)?,
+        parent: row.try_get::<Option<String>, _>("parent").map_err(read)?.as_deref().map(run_id).transpose()?,
         outcome: outcome.map(|outcome| outcome.parse().map_err(damaged)).transpose()?,
         created_at_ms: row.try_get::<i64, _>("created_at_ms").map_err(read)?.unsigned_abs(),
         finished_at_ms: row.try_get::<Option<i64>, _>("finished_at_ms").map_err(read)?.map(i64::unsigned_abs),

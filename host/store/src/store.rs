@@ -3,9 +3,10 @@
 use crate::{
     RunFilter, RunLock, RunSummary, StoreError, Watch,
     lock::{self, FILE_MODE, Held},
+    row::{GateRow, RequestRow, Standing},
     runs,
     state::PluginState,
-    writer::{Append, FIRST_SEQ, QUEUE, Request, write_all},
+    writer::{Append, Asked, Bells, FIRST_SEQ, QUEUE, Request, write_all},
 };
 use sqlx::{
     ConnectOptions, SqliteConnection, SqlitePool,
@@ -37,6 +38,8 @@ const DATABASE: &str = "windlass.db";
 const OWNER_LOCK: &str = "owner.lock";
 /// Touched after each commit: what other processes watch. The database's own files change before a commit is visible.
 const COMMITS: &str = "commits";
+/// Touched after each commit that asks something of a run: what whoever carries runs out watches.
+const REQUESTS: &str = "requests";
 /// Held for a moment: alone by who takes a run's lock, shared by who looks whether one is taken. Looking takes the run's lock
 /// for that moment, and nobody may be refused it because of that.
 const CLAIMS_LOCK: &str = "claims.lock";
@@ -107,8 +110,11 @@ impl Store {
             tokio::task::spawn_blocking(move || lock::wait(&setup, false)).await.map_err(|_| StoreError::Closed)??;
         // Made here and not by SQLite, which would let everybody read it.
         open(&path).map_err(StoreError::io("make the database", &path))?;
-        let commits = dir.join(COMMITS);
-        let commits = open(&commits).map_err(StoreError::io("make", &commits))?;
+        let bell = |name: &str| {
+            let path = dir.join(name);
+            open(&path).map_err(StoreError::io("make", &path))
+        };
+        let bells = Bells { commits: bell(COMMITS)?, requests: bell(REQUESTS)? };
 
         let mut connection: SqliteConnection = options(&path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -131,7 +137,7 @@ impl Store {
         drop(setup);
 
         let (writes, inbox) = mpsc::channel(QUEUE);
-        tokio::spawn(write_all(connection, inbox, commits, owner));
+        tokio::spawn(write_all(connection, inbox, bells, owner));
         Ok(Store { dir: dir.to_owned(), reads: reader_pool(&path), writes: Some(writes) })
     }
 
@@ -174,33 +180,84 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::RunExists`] where there is one of this id.
-    pub async fn create_run(&self, events: &[Event]) -> Result<u64, StoreError> {
+    pub async fn create_run(&self, events: &[Event], standing: Standing) -> Result<u64, StoreError> {
         let Some((Event { kind: EventKind::RunCreated { run, .. }, .. }, rest)) = events.split_first() else {
             return Err(StoreError::NotABeginning);
         };
         if rest.iter().any(|event| matches!(event.kind, EventKind::RunCreated { .. })) {
             return Err(StoreError::NotABeginning);
         }
-        self.write(Append::new(run, FIRST_SEQ, events)?).await
+        self.write(Append::new(run, FIRST_SEQ, events, standing)?).await
     }
 
     /// Appends to a run whose next event has the number `next`; gives the number of the one after. All of them are durable when
-    /// it returns, or none. Once it is called, dropping the future does not take the write back.
+    /// it returns, or none, and `standing` with them. Once it is called, dropping the future does not take the write back.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when `next` is not the next number: nothing is written.
-    pub async fn append(&self, run: &RunId, next: u64, events: &[Event]) -> Result<u64, StoreError> {
+    /// [`StoreError::Conflict`] when `next` is not the next number, [`StoreError::NotItsTurn`] when they wait for the run's turn
+    /// in its group and that has not come: nothing is written.
+    pub async fn append(
+        &self,
+        run: &RunId,
+        next: u64,
+        events: &[Event],
+        standing: Standing,
+    ) -> Result<u64, StoreError> {
         if events.iter().any(|event| matches!(event.kind, EventKind::RunCreated { .. })) {
             return Err(StoreError::NotABeginning);
         }
-        self.write(Append::new(run, next, events)?).await
+        self.write(Append::new(run, next, events, standing)?).await
     }
 
     async fn write(&self, append: Append) -> Result<u64, StoreError> {
         let writes = self.writes.as_ref().ok_or(StoreError::ReadOnly)?;
         let (reply, answer) = oneshot::channel();
-        writes.send(Request::Append(append, reply)).await.map_err(|_| StoreError::Closed)?;
+        writes.send(Request::Append(Box::new(append), reply)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Asks something of a run, for whoever carries it out; gives the request's number. It is durable when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownRun`] where there is none.
+    pub async fn ask(&self, run: &RunId, at_ms: u64, by: &str, body: String) -> Result<i64, StoreError> {
+        let writes = self.writes.as_ref().ok_or(StoreError::ReadOnly)?;
+        let (reply, answer) = oneshot::channel();
+        let asked = Asked { run: run.clone(), at_ms, by: by.to_owned(), body };
+        writes.send(Request::Ask(asked, reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// What is asked of a run and not answered, in the order in which it was asked.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn requests(&self, run: &RunId) -> Result<Vec<RequestRow>, StoreError> {
+        runs::requests(&self.reads, run).await
+    }
+
+    /// What came of a request: `None` while nobody has answered, `Some(None)` when it was done, else why it was refused.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn answer(&self, request: i64) -> Result<Option<Option<String>>, StoreError> {
+        runs::answer(&self.reads, request).await
+    }
+
+    /// The gates that are open, of one run or of all, those that have been so for the longest time first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn gates(&self, run: Option<&RunId>) -> Result<Vec<GateRow>, StoreError> {
+        runs::gates(&self.reads, run).await
+    }
+
+    /// The sub-runs of a run, in the order of their creation.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn sub_runs(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+        runs::sub_runs(&self.reads, run).await
     }
 
     /// Every event of a run, in order. The next one's number is their count plus 1.
@@ -243,6 +300,14 @@ impl Store {
         runs::last_succeeded(&self.reads, pipeline).await
     }
 
+    /// The run of this pipeline that was the last to end.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn last_finished(&self, pipeline: &str) -> Result<Option<RunId>, StoreError> {
+        runs::last_finished(&self.reads, pipeline).await
+    }
+
     /// The store of one plugin.
     ///
     /// # Errors
@@ -250,6 +315,14 @@ impl Store {
     pub fn plugin_state(&self, plugin: &PluginName) -> Result<Arc<dyn State>, StoreError> {
         let writes = self.writes.clone().ok_or(StoreError::ReadOnly)?;
         Ok(Arc::new(PluginState { plugin: plugin.to_string(), reads: self.reads.clone(), writes }))
+    }
+
+    /// Wakes after each commit that asks something of a run: for whoever carries runs out.
+    ///
+    /// # Errors
+    /// When the system has no watches left.
+    pub fn asked(&self) -> Result<Watch, StoreError> {
+        Watch::new(&self.dir.join(REQUESTS))
     }
 
     /// Wakes after each commit, of this process or another: for following a run that another process carries out.

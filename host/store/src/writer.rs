@@ -3,13 +3,14 @@
 use crate::{
     StoreError,
     failpoints::{AFTER_COMMIT, BEFORE_COMMIT, crash_point},
+    row::Standing,
     state::Change,
 };
 use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 use std::{fs::File, os::unix::fs::FileExt};
 use tokio::sync::{mpsc, oneshot};
 use windlass_contract::{RunId, capability::StateError};
-use windlass_engine::{Event, EventKind, Outcome};
+use windlass_engine::{Event, EventKind, Origin, Outcome};
 
 /// How many requests one transaction takes at most: enough to share a commit among all that could come during one, and few
 /// enough that the first does not wait for long behind the last.
@@ -27,32 +28,27 @@ pub(crate) struct Append {
     first_seq: u64,
     bodies: Vec<String>,
     created: Option<Created>,
-    effect: Effect,
+    finished: Option<(Outcome, u64)>,
+    standing: Standing,
 }
 
 struct Created {
     name: String,
     file: Option<String>,
     at_ms: u64,
-}
-
-/// What events change in the run's row.
-#[derive(Default)]
-struct Effect {
-    undecided: i64,
-    cancelling: bool,
-    finished: Option<(Outcome, u64)>,
+    origin: Origin,
 }
 
 impl Append {
     /// Encodes the events, in the caller's task.
-    pub(crate) fn new(run: &RunId, first_seq: u64, events: &[Event]) -> Result<Self, StoreError> {
+    pub(crate) fn new(run: &RunId, first_seq: u64, events: &[Event], standing: Standing) -> Result<Self, StoreError> {
         let mut append = Append {
             run: run.clone(),
             first_seq,
             bodies: Vec::with_capacity(events.len()),
             created: None,
-            effect: Effect::default(),
+            finished: None,
+            standing,
         };
         for (event, seq) in events.iter().zip(first_seq..) {
             append.bodies.push(event.encode().map_err(|source| StoreError::BadEvent {
@@ -61,18 +57,12 @@ impl Append {
                 source,
             })?);
             match &event.kind {
-                EventKind::RunCreated { plan, file, .. } => {
-                    append.created =
-                        Some(Created { name: plan.name.to_string(), file: file.clone(), at_ms: event.at_ms });
+                EventKind::RunCreated { plan, file, origin, .. } => {
+                    let (name, file, at_ms) = (plan.name.clone(), file.clone(), event.at_ms);
+                    append.created = Some(Created { name, file, at_ms, origin: origin.clone() });
                 }
-                EventKind::StepUndecided { .. } => append.effect.undecided += 1,
-                EventKind::StepDecided { .. } => append.effect.undecided -= 1,
-                EventKind::CancelRequested { .. } => append.effect.cancelling = true,
-                EventKind::RunFinished { outcome } => append.effect.finished = Some((*outcome, event.at_ms)),
-                EventKind::StepStarted { .. }
-                | EventKind::ContainerCreated { .. }
-                | EventKind::StepFinished { .. }
-                | EventKind::RetryDue { .. } => {}
+                EventKind::RunFinished { outcome } => append.finished = Some((*outcome, event.at_ms)),
+                _ => {}
             }
         }
         Ok(append)
@@ -81,24 +71,42 @@ impl Append {
 
 /// Something to write, and who wants to know.
 pub(crate) enum Request {
-    Append(Append, oneshot::Sender<Result<u64, StoreError>>),
+    Append(Box<Append>, oneshot::Sender<Result<u64, StoreError>>),
+    /// Something that is asked of a run.
+    Ask(Asked, oneshot::Sender<Result<i64, StoreError>>),
     State(String, Change, oneshot::Sender<Result<(), StateError>>),
     /// Write what came before, then end.
     Close(oneshot::Sender<()>),
 }
 
+/// What is asked of a run, and by whom.
+pub(crate) struct Asked {
+    pub(crate) run: RunId,
+    pub(crate) at_ms: u64,
+    pub(crate) by: String,
+    pub(crate) body: String,
+}
+
+/// The files that are touched after commits, for other processes that watch them.
+pub(crate) struct Bells {
+    /// After each commit.
+    pub(crate) commits: File,
+    /// After a commit that asks something of a run.
+    pub(crate) requests: File,
+}
+
 /// What a request came to, to be told once it is durable.
 enum Done {
     Append(Result<u64, StoreError>),
+    Ask(Result<i64, StoreError>),
     State(Result<(), StateError>),
 }
 
-/// Writes what comes until nobody can send any more. `commits` is touched after each commit, for other processes that
-/// watch it; `owner` is kept until the last write is over.
+/// Writes what comes until nobody can send any more. `owner` is kept until the last write is over.
 pub(crate) async fn write_all(
     mut connection: SqliteConnection,
     mut inbox: mpsc::Receiver<Request>,
-    commits: File,
+    bells: Bells,
     owner: File,
 ) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
@@ -114,7 +122,7 @@ pub(crate) async fn write_all(
             }
         }
         if !wanted.is_empty() {
-            write_batch(&mut connection, wanted, &commits).await;
+            write_batch(&mut connection, wanted, &bells).await;
         }
     }
     if let Err(error) = connection.close().await {
@@ -127,13 +135,14 @@ pub(crate) async fn write_all(
 }
 
 /// One transaction. A request that is refused changes nothing and leaves the others alone; where the database fails, all fail.
-async fn write_batch(connection: &mut SqliteConnection, batch: Vec<Request>, commits: &File) {
+async fn write_batch(connection: &mut SqliteConnection, batch: Vec<Request>, bells: &Bells) {
     match try_batch(connection, &batch).await {
         Ok(done) => {
             crash_point(AFTER_COMMIT);
             // After the commit, so that whoever is woken by it sees what was committed. Its content means nothing.
-            if let Err(error) = commits.write_at(b".", 0) {
-                tracing::warn!(%error, "other processes could not be told of a commit");
+            ring(&bells.commits);
+            if batch.iter().any(|request| matches!(request, Request::Ask(..))) {
+                ring(&bells.requests);
             }
             for (request, done) in batch.into_iter().zip(done) {
                 tell(request, Ok(done));
@@ -148,6 +157,12 @@ async fn write_batch(connection: &mut SqliteConnection, batch: Vec<Request>, com
     }
 }
 
+fn ring(bell: &File) {
+    if let Err(error) = bell.write_at(b".", 0) {
+        tracing::warn!(%error, "other processes could not be told of a commit");
+    }
+}
+
 async fn try_batch(connection: &mut SqliteConnection, batch: &[Request]) -> Result<Vec<Done>, sqlx::Error> {
     // IMMEDIATE: a read that turns into a write later could fail halfway, when another process was faster.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -155,6 +170,7 @@ async fn try_batch(connection: &mut SqliteConnection, batch: &[Request]) -> Resu
     for request in batch {
         match request {
             Request::Append(append, _) => done.push(Done::Append(append_events(&mut transaction, append).await?)),
+            Request::Ask(asked, _) => done.push(Done::Ask(ask(&mut transaction, asked).await?)),
             Request::State(plugin, change, _) => {
                 done.push(Done::State(crate::state::apply(&mut transaction, plugin, change).await?));
             }
@@ -170,11 +186,14 @@ async fn try_batch(connection: &mut SqliteConnection, batch: &[Request]) -> Resu
 fn tell(request: Request, done: Result<Done, &sqlx::Error>) {
     match (request, done) {
         (Request::Append(_, reply), Ok(Done::Append(result))) => drop(reply.send(result)),
+        (Request::Ask(_, reply), Ok(Done::Ask(result))) => drop(reply.send(result)),
+        (Request::Ask(_, reply), Err(error)) => drop(reply.send(Err(StoreError::of_database("write", error)))),
         (Request::State(_, _, reply), Ok(Done::State(result))) => drop(reply.send(result)),
         (Request::Append(_, reply), Err(error)) => drop(reply.send(Err(StoreError::of_database("write", error)))),
         (Request::State(_, _, reply), Err(error)) => drop(reply.send(Err(StateError::Unavailable(error.to_string())))),
         // Dropping its end of the channel tells the sender that there is no answer.
-        (Request::Append(..) | Request::State(..) | Request::Close(_), Ok(_)) | (Request::Close(_), Err(_)) => {}
+        (Request::Append(..) | Request::Ask(..) | Request::State(..) | Request::Close(_), Ok(_))
+        | (Request::Close(_), Err(_)) => {}
     }
 }
 
@@ -186,43 +205,61 @@ async fn append_events(
 ) -> Result<Result<u64, StoreError>, sqlx::Error> {
     let count = append.bodies.len() as u64;
     let (first, next) = (number(append.first_seq), number(append.first_seq.saturating_add(count)));
-    let (outcome, finished) = match append.effect.finished {
+    let (outcome, finished) = match append.finished {
         Some((outcome, at_ms)) => (Some(outcome.name()), Some(number(at_ms))),
         None => (None, None),
     };
+    let standing = &append.standing;
+    if standing.turn
+        && let Some(busy) = turn_is_taken(transaction, &append.run).await?
+    {
+        return Ok(Err(busy));
+    }
     let row = match &append.created {
-        Some(created) => sqlx::query(
-            "INSERT INTO runs (id, name, file, created_at_ms, next_seq, undecided, cancelling, outcome, finished_at_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        Some(Created { name, file, at_ms, origin }) => sqlx::query(
+            "INSERT INTO runs (id, name, file, created_at_ms, next_seq, status, outcome, finished_at_ms, parent, started_by,
+                 turn_group, turn_limit)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         )
         .bind(append.run.as_str())
-        .bind(&created.name)
-        .bind(&created.file)
-        .bind(number(created.at_ms))
+        .bind(name)
+        .bind(file)
+        .bind(number(*at_ms))
         .bind(next)
-        .bind(append.effect.undecided)
-        .bind(append.effect.cancelling)
+        .bind(standing.status.0.name())
         .bind(outcome)
-        .bind(finished),
-        // A cancel settles what waits for a person. The row is left alone where another append was first.
+        .bind(finished)
+        .bind(origin.parent.as_ref().map(|parent| parent.run.as_str()))
+        .bind(&origin.by)
+        .bind(origin.group.as_ref().map(|group| group.name.as_str()))
+        .bind(origin.group.as_ref().map(|group| i64::from(group.limit))),
+        // The row is left alone where another append was first.
         None => sqlx::query(
-            "UPDATE runs SET next_seq = ?3,
-                 undecided = CASE WHEN ?5 THEN 0 ELSE undecided + ?4 END,
-                 cancelling = cancelling OR ?5,
-                 outcome = coalesce(?6, outcome),
-                 finished_at_ms = coalesce(?7, finished_at_ms)
+            "UPDATE runs SET next_seq = ?3, status = ?4, outcome = coalesce(?5, outcome),
+                 finished_at_ms = coalesce(?6, finished_at_ms), turn_taken = turn_taken OR ?7
              WHERE id = ?1 AND next_seq = ?2",
         )
         .bind(append.run.as_str())
         .bind(first)
         .bind(next)
-        .bind(append.effect.undecided)
-        .bind(append.effect.cancelling)
+        .bind(standing.status.0.name())
         .bind(outcome)
-        .bind(finished),
+        .bind(finished)
+        .bind(standing.turn),
     };
     if row.execute(&mut **transaction).await?.rows_affected() == 0 {
         return Ok(Err(refusal(transaction, append).await?));
+    }
+    if let Some(gates) = &standing.gates {
+        write_gates(transaction, &append.run, gates).await?;
+    }
+    for (id, answer) in &standing.answers {
+        sqlx::query("UPDATE requests SET answer = ? WHERE id = ? AND run = ?")
+            .bind(answer.as_deref().unwrap_or_default())
+            .bind(id)
+            .bind(append.run.as_str())
+            .execute(&mut **transaction)
+            .await?;
     }
     for (body, seq) in append.bodies.iter().zip(append.first_seq..) {
         sqlx::query("INSERT INTO events (run, seq, body) VALUES (?, ?, ?)")
@@ -233,6 +270,74 @@ async fn append_events(
             .await?;
     }
     Ok(Ok(append.first_seq.saturating_add(count)))
+}
+
+/// The gates of a run that are open now, in place of those that were.
+async fn write_gates(
+    transaction: &mut Transaction<'_, Sqlite>,
+    run: &RunId,
+    gates: &[crate::row::GateRow],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM gates WHERE run = ?").bind(run.as_str()).execute(&mut **transaction).await?;
+    for gate in gates {
+        let approvers = serde_json::Value::from(gate.approvers.clone());
+        sqlx::query(
+            "INSERT INTO gates (run, step, attempt, kind, prompt, approvers, quorum, opened_ms, expires_ms, due_ms, votes)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(run.as_str())
+        .bind(gate.step.as_str())
+        .bind(i64::from(gate.attempt))
+        .bind(&gate.kind)
+        .bind(&gate.prompt)
+        .bind(approvers.to_string())
+        .bind(i64::from(gate.quorum))
+        .bind(number(gate.opened_ms))
+        .bind(number(gate.expires_ms))
+        .bind(number(gate.due_ms))
+        .bind(gate.votes.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Why a run's turn in its group has not come: as many others as may go on are before it or have had their turn. `None` where it
+/// has, or where the run is in no group.
+async fn turn_is_taken(
+    transaction: &mut Transaction<'_, Sqlite>,
+    run: &RunId,
+) -> Result<Option<StoreError>, sqlx::Error> {
+    // Runs are created in the order of their rows: the clock plays no part.
+    let others: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT other.id, other.turn_group, own.turn_limit FROM runs own JOIN runs other
+             ON other.turn_group = own.turn_group AND other.id <> own.id AND other.outcome IS NULL
+         WHERE own.id = ? AND (other.turn_taken OR other.rowid < own.rowid) ORDER BY other.rowid",
+    )
+    .bind(run.as_str())
+    .fetch_all(&mut **transaction)
+    .await?;
+    let Some((_, group, limit)) = others.first() else { return Ok(None) };
+    if i64::try_from(others.len()).unwrap_or(i64::MAX) < *limit {
+        return Ok(None);
+    }
+    let group = group.clone();
+    let behind = others.iter().map(|(id, ..)| id.clone()).collect();
+    Ok(Some(StoreError::NotItsTurn { run: run.clone(), group, behind }))
+}
+
+/// Keeps what is asked of a run; gives its number.
+async fn ask(transaction: &mut Transaction<'_, Sqlite>, asked: &Asked) -> Result<Result<i64, StoreError>, sqlx::Error> {
+    let id: Option<i64> = sqlx::query_scalar(
+        "INSERT INTO requests (run, at_ms, by, body) SELECT id, ?2, ?3, ?4 FROM runs WHERE id = ?1 RETURNING id",
+    )
+    .bind(asked.run.as_str())
+    .bind(number(asked.at_ms))
+    .bind(&asked.by)
+    .bind(&asked.body)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(id.ok_or_else(|| StoreError::UnknownRun { run: asked.run.clone() }))
 }
 
 /// Why the run's row was not as the append expected.

@@ -12,7 +12,7 @@ use std::{
         mpsc,
     },
 };
-use windlass_store::{AFTER_COMMIT, BEFORE_COMMIT, Store};
+use windlass_store::{AFTER_COMMIT, BEFORE_COMMIT, Standing, Store};
 
 const DIR: &str = "WINDLASS_TEST_DIR";
 const APPENDS: u32 = 30;
@@ -24,10 +24,13 @@ async fn writes_until_it_dies() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let _scenario = fail::FailScenario::setup();
     let store = Store::open(Path::new(&dir)).await.expect("it opens");
-    let mut next = store.create_run(&[created("r1", "demo", 1)]).await.expect("it is new");
+    let mut next = store.create_run(&[created("r1", "demo", 1)], Standing::default()).await.expect("it is new");
     println!("durable {}", next - 1);
     for attempt in 1..=APPENDS {
-        next = store.append(&run_id("r1"), next, &[started(attempt), started(attempt)]).await.expect("it fits");
+        next = store
+            .append(&run_id("r1"), next, &[started(attempt), started(attempt)], Standing::default())
+            .await
+            .expect("it fits");
         println!("durable {}", next - 1);
     }
     store.close().await;
@@ -61,7 +64,10 @@ async fn crash_at_every_commit() {
             assert_eq!(kept, expect, "{point} {survived}");
             // And the run goes on where it stands.
             if kept > 0 {
-                store.append(&run_id("r1"), kept as u64 + 1, &[started(1)]).await.expect("it fits");
+                store
+                    .append(&run_id("r1"), kept as u64 + 1, &[started(1)], Standing::default())
+                    .await
+                    .expect("it fits");
             }
             store.close().await;
         }
@@ -92,13 +98,16 @@ async fn appends_share_a_commit() {
 
     let create = |n: usize| {
         let store = store.clone();
-        tokio::spawn(async move { store.create_run(&[created(&format!("r{n}"), "demo", 1)]).await })
+        tokio::spawn(
+            async move { store.create_run(&[created(&format!("r{n}"), "demo", 1)], Standing::default()).await },
+        )
     };
     let lone = create(0);
     soon(first).await.expect("the first commit is reached");
     // The requests are put in the queue here, one after the other, before anything is let go.
     let events: Vec<_> = (1..=RUNS).map(|n| [created(&format!("r{n}"), "demo", 1)]).collect();
-    let mut queued: Vec<_> = events.iter().map(|events| Box::pin(store.create_run(events))).collect();
+    let mut queued: Vec<_> =
+        events.iter().map(|events| Box::pin(store.create_run(events, Standing::default()))).collect();
     for append in &mut queued {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(std::future::Future::poll(append.as_mut(), &mut context).is_pending());

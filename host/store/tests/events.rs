@@ -3,11 +3,12 @@
 mod common;
 
 use common::{created, finished, run_id, soon, started, step};
+use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 use std::{os::unix::fs::PermissionsExt, path::Path};
 use windlass_contract::CodedError;
-use windlass_engine::{Decision, Event, EventKind, Outcome, RunStatus};
-use windlass_store::{FIRST_SEQ, RunFilter, Store, StoreError};
+use windlass_engine::{Event, EventKind, Group, Origin, Outcome, RunStatus};
+use windlass_store::{FIRST_SEQ, GateRow, RunFilter, Standing, Status, Store, StoreError};
 
 async fn sql(dir: &Path, statement: &'static str) {
     let url = format!("sqlite://{}", dir.join("windlass.db").display());
@@ -23,11 +24,14 @@ async fn what_was_written_is_read_after_reopening() {
     let more = [started(2), started(3)];
     {
         let store = Store::open(dir.path()).await.expect("it opens");
-        let next = store.create_run(&first).await.expect("it is new");
+        let next = store.create_run(&first, Standing::default()).await.expect("it is new");
         assert_eq!(next, FIRST_SEQ + 2);
-        assert_eq!(store.append(&run_id("r1"), next, &more).await.expect("it fits"), next + 2);
+        assert_eq!(store.append(&run_id("r1"), next, &more, Standing::default()).await.expect("it fits"), next + 2);
         store.close().await;
-        assert!(matches!(store.append(&run_id("r1"), next + 2, &more).await, Err(StoreError::Closed)));
+        assert!(matches!(
+            store.append(&run_id("r1"), next + 2, &more, Standing::default()).await,
+            Err(StoreError::Closed)
+        ));
     }
     let store = Store::open(dir.path()).await.expect("it opens again");
     assert_eq!(store.events(&run_id("r1")).await.expect("they are there"), [&first[..], &more[..]].concat());
@@ -38,16 +42,16 @@ async fn what_does_not_fit_changes_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).await.expect("it opens");
     let first = [created("r1", "demo", 1000)];
-    store.create_run(&first).await.expect("it is new");
+    store.create_run(&first, Standing::default()).await.expect("it is new");
     let refused = [
-        store.append(&run_id("r1"), 1, &[started(1)]).await,
-        store.append(&run_id("r1"), 3, &[started(1)]).await,
-        store.append(&run_id("r2"), 1, &[started(1)]).await,
-        store.append(&run_id("r1"), 2, &[created("r1", "demo", 1)]).await,
-        store.create_run(&[created("r1", "other", 1)]).await,
-        store.create_run(&[started(1)]).await,
-        store.create_run(&[]).await,
-        store.create_run(&[created("r3", "demo", 1), created("r4", "demo", 1)]).await,
+        store.append(&run_id("r1"), 1, &[started(1)], Standing::default()).await,
+        store.append(&run_id("r1"), 3, &[started(1)], Standing::default()).await,
+        store.append(&run_id("r2"), 1, &[started(1)], Standing::default()).await,
+        store.append(&run_id("r1"), 2, &[created("r1", "demo", 1)], Standing::default()).await,
+        store.create_run(&[created("r1", "other", 1)], Standing::default()).await,
+        store.create_run(&[started(1)], Standing::default()).await,
+        store.create_run(&[], Standing::default()).await,
+        store.create_run(&[created("r3", "demo", 1), created("r4", "demo", 1)], Standing::default()).await,
     ];
     let codes: Vec<_> = refused.map(|result| result.expect_err("it does not fit").code().to_string()).to_vec();
     assert_eq!(codes, ["WL1006", "WL1006", "WL1007", "WL1009", "WL1008", "WL1009", "WL1009", "WL1009"]);
@@ -64,11 +68,13 @@ async fn of_two_who_append_at_one_place_one_wins() {
         Store::open_shared(dir.path()).await.expect("it opens"),
         Store::open_shared(dir.path()).await.expect("it opens twice"),
     ];
-    stores[0].create_run(&[created("r1", "demo", 1)]).await.expect("it is new");
+    stores[0].create_run(&[created("r1", "demo", 1)], Standing::default()).await.expect("it is new");
     for next in 2..40 {
         let [one, other] = [0, 1].map(|i| {
             let store = stores[i].clone();
-            tokio::spawn(async move { store.append(&run_id("r1"), next, &[started(i as u32 + 1)]).await })
+            tokio::spawn(async move {
+                store.append(&run_id("r1"), next, &[started(i as u32 + 1)], Standing::default()).await
+            })
         });
         let results = [one.await.expect("no panic"), other.await.expect("no panic")];
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
@@ -87,9 +93,15 @@ async fn many_runs_at_once() {
         let store = store.clone();
         async move {
             let id = run_id(&format!("r{n}"));
-            let mut next = store.create_run(&[created(id.as_str(), "demo", n.into())]).await.expect("it is new");
+            let mut next = store
+                .create_run(&[created(id.as_str(), "demo", n.into())], Standing::default())
+                .await
+                .expect("it is new");
             for attempt in 1..=APPENDS {
-                next = store.append(&id, next, &[started(attempt), started(attempt)]).await.expect("it fits");
+                next = store
+                    .append(&id, next, &[started(attempt), started(attempt)], Standing::default())
+                    .await
+                    .expect("it fits");
             }
         }
     };
@@ -111,42 +123,37 @@ async fn many_runs_at_once() {
 async fn an_append_that_nobody_waits_for_is_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).await.expect("it opens");
-    store.create_run(&[created("r1", "demo", 1)]).await.expect("it is new");
+    store.create_run(&[created("r1", "demo", 1)], Standing::default()).await.expect("it is new");
     let id = run_id("r1");
     let append = [started(1)];
-    let mut dropped = Box::pin(store.append(&id, 2, &append));
+    let mut dropped = Box::pin(store.append(&id, 2, &append, Standing::default()));
     // Polled once, it is on its way.
     assert!(
         std::future::Future::poll(dropped.as_mut(), &mut std::task::Context::from_waker(std::task::Waker::noop()))
             .is_pending()
     );
     drop(dropped);
-    store.append(&id, 3, &[started(2)]).await.expect("the one before it was written");
+    store.append(&id, 3, &[started(2)], Standing::default()).await.expect("the one before it was written");
 }
 
 #[tokio::test]
 async fn the_list_follows_the_events() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).await.expect("it opens");
-    let undecided = || Event { at_ms: 7, kind: EventKind::StepUndecided { step: step(), attempt: 1 } };
-    let decided = || {
-        let (decision, by) = (Decision::Failed, "ada".to_owned());
-        Event { at_ms: 8, kind: EventKind::StepDecided { step: step(), attempt: 1, decision, by } }
-    };
-    let cancel = || Event { at_ms: 9, kind: EventKind::CancelRequested { reason: String::new() } };
-    let runs: [(&str, &str, Vec<Event>); 7] = [
-        ("ra", "one", vec![]),
-        ("rb", "one", vec![undecided()]),
-        ("rc", "one", vec![undecided(), undecided(), decided()]),
-        ("rd", "one", vec![undecided(), decided()]),
-        ("re", "one", vec![undecided(), cancel()]),
-        ("rf", "one", vec![finished(Outcome::Succeeded, 90)]),
-        ("rg", "two", vec![cancel(), finished(Outcome::Cancelled, 99)]),
+    let runs: [(&str, &str, RunStatus, Vec<Event>); 7] = [
+        ("ra", "one", RunStatus::Running, vec![]),
+        ("rb", "one", RunStatus::Waiting, vec![started(1)]),
+        ("rc", "one", RunStatus::Waiting, vec![started(1), started(2)]),
+        ("rd", "one", RunStatus::Queued, vec![started(1)]),
+        ("re", "one", RunStatus::Cancelling, vec![started(1)]),
+        ("rf", "one", RunStatus::Finished, vec![finished(Outcome::Succeeded, 90)]),
+        ("rg", "two", RunStatus::Finished, vec![started(1), finished(Outcome::Cancelled, 99)]),
     ];
-    for ((id, name, events), at_ms) in runs.iter().zip(10..) {
-        let next = store.create_run(&[created(id, name, at_ms)]).await.expect("it is new");
+    for ((id, name, status, events), at_ms) in runs.iter().zip(10..) {
+        let next = store.create_run(&[created(id, name, at_ms)], Standing::default()).await.expect("it is new");
         if !events.is_empty() {
-            store.append(&run_id(id), next, events).await.expect("it fits");
+            let standing = Standing { status: Status(*status), ..Standing::default() };
+            store.append(&run_id(id), next, events, standing).await.expect("it fits");
         }
     }
     let list = |filter: RunFilter| {
@@ -158,7 +165,7 @@ async fn the_list_follows_the_events() {
     };
     assert_eq!(
         list(RunFilter::default()).await,
-        "rg finished, rf finished, re cancelling, rd running, rc waiting, rb waiting, ra running"
+        "rg finished, rf finished, re cancelling, rd queued, rc waiting, rb waiting, ra running"
     );
     assert_eq!(list(RunFilter { limit: Some(2), ..RunFilter::default() }).await, "rg finished, rf finished");
     let waiting = RunFilter { status: Some(RunStatus::Waiting), ..RunFilter::default() };
@@ -183,7 +190,10 @@ async fn the_last_that_succeeded() {
         ("r4", "other", Outcome::Succeeded, 500),
     ];
     for (id, name, outcome, at_ms) in runs {
-        store.create_run(&[created(id, name, 1), finished(outcome, at_ms)]).await.expect("it is new");
+        store
+            .create_run(&[created(id, name, 1), finished(outcome, at_ms)], Standing::default())
+            .await
+            .expect("it is new");
     }
     assert_eq!(store.last_succeeded("demo").await.expect("an answer"), Some(run_id("r2")));
     assert_eq!(store.last_succeeded("nobody").await.expect("an answer"), None);
@@ -194,7 +204,10 @@ async fn damage_is_told_with_its_place() {
     let check = async |statement: &'static str, expect: &str| {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Store::open(dir.path()).await.expect("it opens");
-        store.create_run(&[created("r1", "demo", 1), started(1), started(2)]).await.expect("it is new");
+        store
+            .create_run(&[created("r1", "demo", 1), started(1), started(2)], Standing::default())
+            .await
+            .expect("it is new");
         store.close().await;
         sql(dir.path(), statement).await;
         let store = Store::open(dir.path()).await.expect("it opens");
@@ -209,8 +222,8 @@ async fn damage_is_told_with_its_place() {
     )
     .await;
     check(
-        "UPDATE events SET body = replace(body, '\"v\":1', '\"v\":9') WHERE seq = 3",
-        "WL1010 event 3 of the run r1: the event has version 9; this host reads up to version 1",
+        "UPDATE events SET body = replace(body, '\"v\":2', '\"v\":9') WHERE seq = 3",
+        "WL1010 event 3 of the run r1: the event has version 9; this host reads up to version 2",
     )
     .await;
     check("DELETE FROM events WHERE seq = 2", "WL1011 event 2 of the run r1 is missing").await;
@@ -228,9 +241,12 @@ async fn one_owner_or_several_who_share() {
     assert!(refused.starts_with("WL1002 the data folder") && refused.contains("is in use by process"), "{refused}");
     assert!(matches!(Store::open_shared(dir.path()).await, Err(StoreError::Owned { .. })));
     let reader = Store::open_read(dir.path()).await.expect("reading is always allowed");
-    alone.create_run(&[created("r1", "demo", 1)]).await.expect("it is new");
+    alone.create_run(&[created("r1", "demo", 1)], Standing::default()).await.expect("it is new");
     assert_eq!(reader.runs(RunFilter::default()).await.expect("a list").len(), 1);
-    assert!(matches!(reader.append(&run_id("r1"), 2, &[started(1)]).await, Err(StoreError::ReadOnly)));
+    assert!(matches!(
+        reader.append(&run_id("r1"), 2, &[started(1)], Standing::default()).await,
+        Err(StoreError::ReadOnly)
+    ));
     assert!(reader.plugin_state(&"a:b".parse().expect("a name")).is_err());
     alone.close().await;
 
@@ -284,7 +300,7 @@ async fn only_the_owner_can_look() {
     let dir = tempfile::tempdir().expect("a folder");
     let home = dir.path().join("home");
     let store = Store::open(&home).await.expect("it opens");
-    store.create_run(&[created("r1", "demo", 1)]).await.expect("it is new");
+    store.create_run(&[created("r1", "demo", 1)], Standing::default()).await.expect("it is new");
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode(&home), 0o700);
     for entry in std::fs::read_dir(&home).expect("a folder") {
@@ -297,11 +313,14 @@ async fn only_the_owner_can_look() {
 async fn others_are_woken_after_a_commit() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).await.expect("it opens");
-    store.create_run(&[created("r1", "demo", 1)]).await.expect("it is new");
+    store.create_run(&[created("r1", "demo", 1)], Standing::default()).await.expect("it is new");
     let reader = Store::open_read(dir.path()).await.expect("it opens");
     let mut commits = reader.commits().expect("a watch");
     for attempt in 1..20 {
-        store.append(&run_id("r1"), u64::from(attempt) + 1, &[started(attempt)]).await.expect("it fits");
+        store
+            .append(&run_id("r1"), u64::from(attempt) + 1, &[started(attempt)], Standing::default())
+            .await
+            .expect("it fits");
         // Woken without having looked in between; what it then sees is what was committed.
         soon(commits.changed()).await;
         assert_eq!(reader.events(&run_id("r1")).await.expect("no gap").len(), attempt as usize + 1);
@@ -313,9 +332,12 @@ async fn others_are_woken_after_a_commit() {
 async fn a_copy_of_any_moment_opens_and_has_no_gap() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).await.expect("it opens");
-    let mut next = store.create_run(&[created("r1", "demo", 1)]).await.expect("it is new");
+    let mut next = store.create_run(&[created("r1", "demo", 1)], Standing::default()).await.expect("it is new");
     for attempt in 1..=10 {
-        next = store.append(&run_id("r1"), next, &[started(attempt), started(attempt)]).await.expect("it fits");
+        next = store
+            .append(&run_id("r1"), next, &[started(attempt), started(attempt)], Standing::default())
+            .await
+            .expect("it fits");
     }
     let wal = std::fs::read(dir.path().join("windlass.db-wal")).expect("the log is there while it is open");
     let database = std::fs::read(dir.path().join("windlass.db")).expect("the database");
@@ -337,4 +359,95 @@ async fn a_copy_of_any_moment_opens_and_has_no_gap() {
     }
     assert!(seen.contains(&21), "with the whole log, all that was acknowledged is there: {seen:?}");
     assert!(seen.len() > 3, "the cuts fall between appends: {seen:?}");
+}
+
+#[tokio::test]
+async fn open_gates_are_rows() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(dir.path()).await.expect("it opens");
+    let row = |run: &str, opened_ms: u64| GateRow {
+        run: run_id(run),
+        step: step(),
+        attempt: 1,
+        kind: "manual".to_owned(),
+        prompt: Some("ship?".to_owned()),
+        approvers: vec!["ada".to_owned()],
+        quorum: 1,
+        opened_ms,
+        expires_ms: opened_ms + 10,
+        due_ms: opened_ms + 10,
+        votes: json!([]),
+    };
+    let with = |gates: Vec<GateRow>| Standing { gates: Some(gates), ..Standing::default() };
+    store.create_run(&[created("r1", "demo", 1)], with(vec![row("r1", 7)])).await.expect("it is new");
+    store.create_run(&[created("r2", "demo", 1)], with(vec![row("r2", 5)])).await.expect("it is new");
+    assert_eq!(store.gates(None).await.expect("a list"), [row("r2", 5), row("r1", 7)]);
+    assert_eq!(store.gates(Some(&run_id("r1"))).await.expect("a list"), [row("r1", 7)]);
+    // An append that says nothing of gates leaves them; one that does puts others in their place.
+    store.append(&run_id("r1"), 2, &[started(1)], Standing::default()).await.expect("it fits");
+    assert_eq!(store.gates(None).await.expect("a list").len(), 2);
+    store.append(&run_id("r1"), 3, &[started(2)], with(Vec::new())).await.expect("it fits");
+    assert_eq!(store.gates(None).await.expect("a list"), [row("r2", 5)]);
+    // A refused append changes them no more than the events.
+    store.append(&run_id("r2"), 9, &[started(2)], with(Vec::new())).await.expect_err("it does not fit");
+    assert_eq!(store.gates(None).await.expect("a list"), [row("r2", 5)]);
+}
+
+#[tokio::test]
+async fn what_is_asked_is_answered_with_the_events() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open_shared(dir.path()).await.expect("it opens");
+    let other = Store::open_shared(dir.path()).await.expect("it opens twice");
+    store.create_run(&[created("r1", "demo", 1)], Standing::default()).await.expect("it is new");
+    let mut asked = store.asked().expect("a watch");
+    let first = other.ask(&run_id("r1"), 5, "ada", "approve".to_owned()).await.expect("kept");
+    soon(asked.changed()).await;
+    let second = other.ask(&run_id("r1"), 6, "bob", "cancel".to_owned()).await.expect("kept");
+    let open = store.requests(&run_id("r1")).await.expect("a list");
+    let told: Vec<_> = open.iter().map(|request| (request.id, request.by.as_str(), request.body.as_str())).collect();
+    assert_eq!(told, [(first, "ada", "approve"), (second, "bob", "cancel")]);
+    assert_eq!(other.answer(first).await.expect("an answer"), None);
+    let answers = vec![(first, None), (second, Some("no".to_owned()))];
+    let standing = Standing { answers, ..Standing::default() };
+    store.append(&run_id("r1"), 2, &[started(1)], standing).await.expect("it fits");
+    assert_eq!(other.answer(first).await.expect("an answer"), Some(None));
+    assert_eq!(other.answer(second).await.expect("an answer"), Some(Some("no".to_owned())));
+    assert_eq!(store.requests(&run_id("r1")).await.expect("a list"), []);
+    assert!(matches!(other.ask(&run_id("r9"), 1, "ada", String::new()).await, Err(StoreError::UnknownRun { .. })));
+}
+
+#[tokio::test]
+async fn runs_of_a_group_take_turns() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(dir.path()).await.expect("it opens");
+    let grouped = |id: &str, limit: u32| {
+        // A later run may have an earlier clock.
+        let mut event = created(id, "demo", 1000 - u64::from(id.as_bytes()[1]));
+        let EventKind::RunCreated { origin, .. } = &mut event.kind else { unreachable!() };
+        *origin = Origin { group: Some(Group { name: "deploy".to_owned(), limit }), ..Origin::default() };
+        event
+    };
+    let entered = [Event { at_ms: 5, kind: EventKind::GroupEntered {} }];
+    let enter = async |id: &str| {
+        let standing = Standing { turn: true, ..Standing::default() };
+        match store.append(&run_id(id), 2, &entered, standing).await {
+            Ok(_) => "its turn".to_owned(),
+            Err(StoreError::NotItsTurn { behind, .. }) => format!("behind {}", behind.join(", ")),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    for id in ["r1", "r2", "r3", "r4"] {
+        store.create_run(&[grouped(id, 2)], Standing::default()).await.expect("it is new");
+    }
+    // One of another group, and one of none, are in nobody's way.
+    store.create_run(&[created("r5", "demo", 1)], Standing::default()).await.expect("it is new");
+    assert_eq!(enter("r3").await, "behind r1, r2");
+    assert_eq!(enter("r2").await, "its turn", "the one before it has not begun, and there is room for two");
+    assert_eq!(enter("r1").await, "its turn");
+    assert_eq!(enter("r3").await, "behind r1, r2");
+    store.append(&run_id("r2"), 3, &[finished(Outcome::Failed, 9)], Standing::default()).await.expect("it fits");
+    assert_eq!(enter("r4").await, "behind r1, r3");
+    assert_eq!(enter("r3").await, "its turn");
+    assert_eq!(enter("r4").await, "behind r1, r3");
+    assert_eq!(enter("r5").await, "its turn");
 }

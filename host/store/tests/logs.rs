@@ -250,6 +250,42 @@ async fn a_follower_is_told_when_the_log_begins_again() {
 }
 
 #[tokio::test]
+async fn a_follower_goes_on_from_an_offset() {
+    let (dir, logs) = opened();
+    let follow = |offset| LogStore::open(dir.path()).follow(&run_id("r1"), &step(), 1).expect("a watch").from(offset);
+    let mut log = writer(&logs);
+    for text in [b"one", b"two", b"six"] {
+        log.append(LogStream::Stdout, 1, text).expect("room");
+    }
+    log.flush().expect("room");
+    let seen = |text: &[u8]| Some(Followed::Frame(frame(LogStream::Stdout, 1, text)));
+    let mut first = follow(0);
+    assert_eq!(first.offset(), 0);
+    assert_eq!(next(&mut first).await, seen(b"one"));
+    let offset = first.offset();
+    assert_eq!(follow(offset).offset(), offset, "before there is anything to read, too");
+    let mut second = follow(offset);
+    assert_eq!(next(&mut second).await, seen(b"two"));
+    assert_eq!(next(&mut second).await, seen(b"six"));
+    // All is read: what comes is what is new.
+    let mut third = follow(second.offset());
+    log.append(LogStream::Stdout, 1, b"new").expect("room");
+    log.finish().await.expect("room");
+    assert_eq!(next(&mut third).await, seen(b"new"));
+    assert_eq!(next(&mut third).await, None);
+    // Begun anew since, and shorter.
+    let end = third.offset();
+    let mut log = writer(&logs);
+    log.append(LogStream::Stdout, 1, b"again").expect("room");
+    log.finish().await.expect("room");
+    let mut fourth = follow(end);
+    assert_eq!(next(&mut fourth).await, Some(Followed::Restarted));
+    assert_eq!(next(&mut fourth).await, seen(b"again"));
+    // An offset that nobody was given.
+    assert!(follow(9).next().await.is_err());
+}
+
+#[tokio::test]
 async fn a_follower_in_the_process_ends_with_the_writer() {
     let (_dir, logs) = opened();
     let mut log = writer(&logs);

@@ -4,7 +4,15 @@
 //! Everything here is thin. A plugin implements [`Guest`] and says [`export!`](crate::export); a capability is imported
 //! into its component only if it is called, so what a plugin does not use is not asked to be granted.
 //!
+//! - [`process`]: how a container's process ended, and what of its output becomes a result.
+//! - [`fields`]: fields of configurations that several plugins have.
+//! - [`files`]: files of the run's volumes, below the paths at which a step has them.
+//!
 //! What it does not do: it hides no capability behind an abstraction, and keeps no state.
+
+pub mod fields;
+pub mod files;
+pub mod process;
 
 /// What is generated from `wit/`. Public for the macro that makes a component's exports; plugins use the names below.
 #[doc(hidden)]

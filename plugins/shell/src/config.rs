@@ -5,7 +5,9 @@
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_plugin::{Diagnostic, Severity, diagnostic};
+use windlass_plugin::{Diagnostic, Severity, diagnostic, fields::decimal};
+
+pub use windlass_plugin::fields::{EnvValue, PullPolicy, User};
 
 /// Mebibytes in a gibibyte.
 const MIB_PER_GIB: f64 = 1024.0;
@@ -58,18 +60,6 @@ fn default_shell() -> String {
     "sh".to_owned()
 }
 
-/// When the image is fetched.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub enum PullPolicy {
-    /// Unless it is there already.
-    #[default]
-    IfNotPresent,
-    /// Each time.
-    Always,
-    /// Never: it must be there.
-    Never,
-}
-
 /// One file or folder to keep.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,34 +105,6 @@ impl ArtifactsOut {
             ArtifactsOut::One(one) => std::slice::from_ref(one),
         }
         .iter()
-    }
-}
-
-/// A user's name or number.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "UserForm")]
-pub struct User(String);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum UserForm {
-    Number(u32),
-    Text(String),
-}
-
-impl From<UserForm> for User {
-    fn from(form: UserForm) -> Self {
-        match form {
-            UserForm::Number(number) => User(number.to_string()),
-            UserForm::Text(text) => User(text),
-        }
-    }
-}
-
-impl User {
-    /// As the engine takes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -223,11 +185,6 @@ impl std::fmt::Display for Quantity {
     }
 }
 
-/// A number of only digits and at most one point: no sign, exponent, `inf` or white space.
-fn decimal(text: &str) -> Option<f64> {
-    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')).then(|| text.parse().ok()).flatten()
-}
-
 /// The whole number that `amount` is, if it is one of at least `least` that fits.
 fn whole(amount: Option<f64>, least: u32) -> Option<u32> {
     let amount = amount.filter(|a| a.is_finite() && *a >= f64::from(least) && *a <= f64::from(u32::MAX))?;
@@ -235,22 +192,6 @@ fn whole(amount: Option<f64>, least: u32) -> Option<u32> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     let rounded = amount.round() as u32;
     ((f64::from(rounded) - amount).abs() < 1e-6).then_some(rounded)
-}
-
-/// The value of an environment variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EnvValue<'a> {
-    /// As it is.
-    Text(&'a str),
-    /// The reference of a secret, with its `secret:`, whose value the host puts in.
-    Secret(&'a str),
-}
-
-impl<'a> EnvValue<'a> {
-    /// What a configured value means. Only a value that *begins* with `secret:` is a reference.
-    pub fn of(value: &'a str) -> Self {
-        if value.starts_with("secret:") { EnvValue::Secret(value) } else { EnvValue::Text(value) }
-    }
 }
 
 /// What can be said of a configuration before it runs, beyond its schema.

@@ -54,8 +54,7 @@ impl Guest for Shell {
         output("stdout", &report.stdout)?;
         output("stderr", &report.stderr)?;
 
-        let end = runner::End { code: exit.code, out_of_memory: exit.out_of_memory, timed_out: exit.timed_out };
-        if let Some(message) = runner::failure(end, &report, config.commands.len()) {
+        if let Some(message) = runner::failure(exit.into(), &report, config.commands.len()) {
             if let Some(command) = report.stopped_at.and_then(|number| config.commands.get(number - 1)) {
                 output("failed_command", command)?;
             }

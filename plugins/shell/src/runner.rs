@@ -12,15 +12,13 @@
 //! - When the script ends early, its last line on standard error says where. A command that sets a trap on `EXIT` of its
 //!   own, or replaces the shell by `exec`, takes that line away; the exit code is right all the same.
 
+use windlass_plugin::process::{End, fit};
+
 /// The script: the argument of the shell's `-c`.
 pub const SCRIPT: &str = include_str!("runner.sh");
 
 /// `$0` of the script: what a shell puts before its own messages.
 const NAME: &str = "windlass";
-
-/// How much of an output becomes a result, in bytes of JSON: 400 KiB. The results of a step may be 1 MiB together, and
-/// two of these leave room for the rest. The whole output is in the step's log.
-pub const OUTPUT_LIMIT: usize = 400 * 1024;
 
 /// The shell's arguments for `commands`.
 pub fn arguments(commands: &[String]) -> Vec<String> {
@@ -30,7 +28,7 @@ pub fn arguments(commands: &[String]) -> Vec<String> {
 /// What a script that has ended left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// What the commands printed to standard output, without the headers, trimmed at the end and cut to [`OUTPUT_LIMIT`].
+    /// What the commands printed to standard output, without the headers, trimmed at the end and cut to what a result may have.
     pub stdout: String,
     /// What they printed to standard error, trimmed and cut likewise.
     pub stderr: String,
@@ -76,66 +74,14 @@ fn split_last_line(stderr: &str, commands: usize) -> (&str, Option<usize>) {
     }
 }
 
-/// How the container ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct End {
-    /// Its exit code.
-    pub code: i32,
-    /// The kernel ended a process of it for lack of memory.
-    pub out_of_memory: bool,
-    /// The container's own timeout was reached.
-    pub timed_out: bool,
-}
-
 /// In words, why the step failed; none where it did not.
 pub fn failure(end: End, report: &Report, commands: usize) -> Option<String> {
-    if end.code == 0 && !end.timed_out && !end.out_of_memory {
-        return None;
-    }
     let subject = match report.stopped_at {
         Some(number) => format!("command {number} of {commands}"),
         None if commands == 1 => "the command".to_owned(),
         None => "a command".to_owned(),
     };
-    let code = end.code;
-    Some(match (end.out_of_memory, end.timed_out) {
-        (true, _) => format!("{subject} ran out of memory (exit code {code}): raise `memory`, or let it use less"),
-        (_, true) => {
-            format!("{subject} was ended by its timeout (exit code {code}): raise `timeout`, or make it faster")
-        }
-        _ => match code {
-            126 => format!("{subject} exited 126: what it calls cannot be executed"),
-            127 => format!("{subject} exited 127: what it calls is not in the image"),
-            129..=192 => format!("{subject} exited {code}: ended by signal {}", code - 128),
-            _ => format!("{subject} exited {code}"),
-        },
-    })
-}
-
-/// `text` if its JSON is within [`OUTPUT_LIMIT`], else its head and tail with a marked gap.
-fn fit(text: &str) -> String {
-    let cost = |c: char| match c {
-        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
-        c if c < ' ' => 6,
-        c => c.len_utf8(),
-    };
-    if text.chars().map(cost).sum::<usize>() <= OUTPUT_LIMIT {
-        return text.to_owned();
-    }
-    // Half for the head, half for the tail; the marker's few bytes come on top, for which the limit leaves room.
-    let within = |chars: &mut dyn Iterator<Item = char>| {
-        let mut spent = 0;
-        chars
-            .take_while(|c| {
-                spent += cost(*c);
-                spent <= OUTPUT_LIMIT / 2
-            })
-            .map(char::len_utf8)
-            .sum::<usize>()
-    };
-    let head = within(&mut text.chars());
-    let tail = text.len() - within(&mut text.chars().rev());
-    format!("{}\n[… {} bytes left out; they are in the log …]\n{}", &text[..head], tail - head, &text[tail..])
+    windlass_plugin::process::failure(&subject, end)
 }
 
 #[cfg(test)]
@@ -266,13 +212,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn any_output_fits_its_limit(unit in "\\PC{1,8}|[\\x00-\\x1f\"\\\\]{1,8}", times in 1usize..100_000) {
-            let text = unit.repeat(times);
-            let json = serde_json::to_string(&fit(&text)).expect("it is text");
-            prop_assert!(json.len() <= OUTPUT_LIMIT + 200, "{}", json.len());
-        }
-
         #[test]
         fn headers_are_taken_out_and_nothing_else(outputs in proptest::collection::vec("[a-z\n$ ]{0,20}", 1..6)) {
             let commands: Vec<String> = (0..outputs.len()).map(|n| format!("command-{n}")).collect();

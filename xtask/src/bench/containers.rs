@@ -5,6 +5,7 @@ use super::{
     home::{Home, carry, grants, plan, step},
     masking::{noise, secret},
     plugins::{CPU_MILLIS, MEMORY_MIB, component, permissions},
+    process::memory,
 };
 use anyhow::{Context as _, ensure};
 use bollard::{
@@ -267,12 +268,4 @@ fn logged(home: &Home, run: &windlass_contract::RunId, step: &StepName) -> anyho
 
 fn per_second(bytes: usize, time: Duration) -> f64 {
     bytes as f64 / time.as_secs_f64()
-}
-
-/// A line of this process's status, in bytes.
-fn memory(line: &str) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let found = status.lines().find_map(|text| text.strip_prefix(line)).context("no such line")?;
-    let kib: u64 = found.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib << 10)
 }

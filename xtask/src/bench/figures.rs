@@ -56,6 +56,7 @@ impl Unit {
             Unit::Seconds if value < 1e-3 => format!("{:.1} µs", value * 1e6),
             Unit::Seconds if value < 1.0 => format!("{:.2} ms", value * 1e3),
             Unit::Seconds => format!("{value:.2} s"),
+            Unit::Bytes if value < 1e3 => format!("{value:.0} B"),
             Unit::Bytes if value < 1e6 => format!("{:.0} kB", value / 1e3),
             Unit::Bytes => format!("{:.1} MB", value / 1e6),
             Unit::BytesPerSecond => format!("{:.0} MB/s", value / 1e6),

@@ -11,9 +11,14 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use windlass_capabilities::{DockerSettings, EgressPolicy, KeySource, ToolboxSettings};
 use windlass_contract::{Digest, EffectClass, Permissions, PluginRef, RunId, StepName};
-use windlass_driver::{Ending, Grants, Host, HostSettings, NewRun, Notice, Stop, carry_out};
-use windlass_engine::Outcome;
-use windlass_manifest::plan::{DEFAULT_TIMEOUT_MS, MAIN_STATE, OnFailure, Plan, Retry, State, Step, Workspace};
+use windlass_driver::{
+    Asked, Claim, Ending, Grants, Host, HostSettings, NewRun, Notice, Stop, Terms, Workspace, carry_out,
+};
+use windlass_engine::{EventKind, Origin, Outcome};
+use windlass_manifest::plan::{
+    DEFAULT_TIMEOUT_MS, DEFAULT_TRANSITIONS, MAIN_STATE, OnFailure, Plan, PluginWork, Retry, State, Step, Volume,
+    WORKSPACE_VOLUME, Work,
+};
 use windlass_runtime::{Runtime, Settings};
 
 /// As many plugins at once as the command line allows.
@@ -38,17 +43,12 @@ pub(crate) fn reference(name: &str, wasm: &[u8]) -> anyhow::Result<PluginRef> {
 
 impl Home {
     pub(crate) async fn open() -> anyhow::Result<Home> {
-        let folder = tempfile::tempdir()?;
-        let root = folder.path().to_owned();
-        let toolbox = ToolboxSettings {
-            data_dir: root.clone(),
-            vault_key: KeySource::File(root.join("vault.key")),
-            docker: DockerSettings::default(),
-            egress: EgressPolicy::default(),
-            owner: Digest::of(root.as_os_str().as_encoded_bytes()).short(),
-        };
-        let runtime = runtime(root.join("cache/compiled"))?;
-        let host = Host::open(HostSettings { home: root, toolbox }, runtime).await?;
+        Home::at(tempfile::tempdir()?).await
+    }
+
+    /// Of what somebody else has left in a folder.
+    pub(crate) async fn at(folder: TempDir) -> anyhow::Result<Home> {
+        let host = open_host(folder.path()).await?;
         Ok(Home { host, folder })
     }
 
@@ -58,12 +58,31 @@ impl Home {
 
     /// Compiles a component under a name; its reference is what a plan pins.
     pub(crate) async fn install(&self, name: &str, wasm: &[u8]) -> anyhow::Result<PluginRef> {
-        let plugin = reference(name, wasm)?;
-        let file = self.path().join("component.wasm");
-        std::fs::write(&file, wasm)?;
-        self.host.runtime().compile(&file, plugin.digest).await?;
-        Ok(plugin)
+        install(&self.host, self.path(), name, wasm).await
     }
+}
+
+/// The host of the home in a folder.
+pub(crate) async fn open_host(home: &Path) -> anyhow::Result<Host> {
+    let home = home.to_owned();
+    let toolbox = ToolboxSettings {
+        data_dir: home.clone(),
+        vault_key: KeySource::File(home.join("vault.key")),
+        docker: DockerSettings::default(),
+        egress: EgressPolicy::default(),
+        owner: Digest::of(home.as_os_str().as_encoded_bytes()).short(),
+    };
+    let runtime = runtime(home.join("cache/compiled"))?;
+    Ok(Host::open(HostSettings { home, toolbox }, runtime).await?)
+}
+
+/// See [`Home::install`].
+pub(crate) async fn install(host: &Host, home: &Path, name: &str, wasm: &[u8]) -> anyhow::Result<PluginRef> {
+    let plugin = reference(name, wasm)?;
+    let file = home.join("component.wasm");
+    std::fs::write(&file, wasm)?;
+    host.runtime().compile(&file, plugin.digest).await?;
+    Ok(plugin)
 }
 
 /// One step, without templates, retries or conditions.
@@ -76,14 +95,16 @@ pub(crate) fn step(
 ) -> anyhow::Result<Step> {
     Ok(Step {
         name: name.parse()?,
-        plugin: plugin.clone(),
-        step_type: step_type.to_owned(),
-        effect: EffectClass::Pure,
+        work: Work::Plugin(PluginWork {
+            plugin: plugin.clone(),
+            step_type: step_type.to_owned(),
+            effect: EffectClass::Pure,
+            config,
+            treatment: BTreeMap::new(),
+            typed: BTreeMap::new(),
+        }),
         needs: needs.to_vec(),
         condition: None,
-        config,
-        treatment: BTreeMap::new(),
-        typed: BTreeMap::new(),
         timeout_ms: DEFAULT_TIMEOUT_MS,
         retry: Retry::default(),
         on_failure: OnFailure::default(),
@@ -92,13 +113,23 @@ pub(crate) fn step(
 
 /// A pipeline of these steps.
 pub(crate) fn plan(name: &str, steps: Vec<Step>) -> Plan {
+    plan_of(name, vec![State::of(MAIN_STATE, steps)])
+}
+
+/// A workflow of these states.
+pub(crate) fn plan_of(name: &str, states: Vec<State>) -> Plan {
     Plan {
         name: name.to_owned(),
         inputs: BTreeMap::new(),
+        open_inputs: false,
         env: BTreeMap::new(),
-        workspace: Workspace::default(),
-        states: vec![State { name: MAIN_STATE.to_owned(), steps }],
+        blackboard: Map::new(),
+        volumes: BTreeMap::from([(WORKSPACE_VOLUME.to_owned(), Volume::default())]),
+        states,
         initial: 0,
+        max_transitions: DEFAULT_TRANSITIONS,
+        concurrency: None,
+        workflows: BTreeMap::new(),
         strict: false,
     }
 }
@@ -106,6 +137,22 @@ pub(crate) fn plan(name: &str, steps: Vec<Step>) -> Plan {
 /// What a plugin may do, for a run.
 pub(crate) fn grants(plugin: &PluginRef, permissions: Permissions) -> Grants {
     [(plugin.digest, permissions)].into_iter().collect()
+}
+
+/// A run to be created, without inputs.
+pub(crate) fn new_run(plan: Plan, workspace: Workspace) -> NewRun {
+    NewRun { plan, inputs: Map::new(), file: None, workspace, origin: Origin::default() }
+}
+
+/// Carries a claim out, whatever it comes to, and hears nothing of it.
+pub(crate) async fn carry_claim(
+    host: &Host,
+    claim: Claim,
+    grants: Grants,
+    asked: Vec<Asked>,
+) -> anyhow::Result<Ending> {
+    let (notices, _) = mpsc::unbounded_channel();
+    Ok(carry_out(host, claim, Terms { grants, asked, stop: Stop::default(), wait: false, notices }).await?)
 }
 
 /// A run that has succeeded.
@@ -117,28 +164,32 @@ pub(crate) struct Done {
 
 /// Creates a run and carries it out to its end, which must be success.
 pub(crate) async fn carry(host: &Host, plan: Plan, grants: Grants, workspace: Option<PathBuf>) -> anyhow::Result<Done> {
-    let claim = host.create(NewRun { plan, inputs: Map::new(), file: None, workspace }).await?;
+    let workspace = workspace.map_or(Workspace::Empty, Workspace::Folder);
+    let claim = host.create(new_run(plan, workspace)).await?;
     let id = claim.run().id().clone();
     let (notices, mut told) = mpsc::unbounded_channel();
     let watch = tokio::spawn(async move {
         let (mut began, mut steps, mut why) = (HashMap::new(), HashMap::new(), None);
         while let Some(notice) = told.recv().await {
             match notice {
-                Notice::Started { step, .. } => {
+                Notice::Began { step, .. } => {
                     began.insert(step, Instant::now());
                 }
-                Notice::Ended { step, reason, .. } => {
-                    why = reason.or(why);
-                    if let Some(at) = began.get(&step) {
-                        steps.insert(step, (*at, Instant::now()));
+                Notice::Recorded { event, .. } => {
+                    let EventKind::StepFinished { step, reason, .. } = &event.kind else { continue };
+                    why = reason.clone().or(why);
+                    if let Some(at) = began.get(step) {
+                        steps.insert(step.clone(), (*at, Instant::now()));
                     }
                 }
-                _ => {}
+                Notice::Queued { .. } => {}
             }
         }
         (steps, why)
     });
-    let ending = carry_out(host, claim, grants, &[], Stop::default(), notices).await?;
+    let ending =
+        carry_out(host, claim, Terms { grants, asked: Vec::new(), stop: Stop::default(), wait: false, notices })
+            .await?;
     let (steps, why) = watch.await.context("the watching task")?;
     ensure!(ending == Ending::Finished(Outcome::Succeeded), "the run ended as {ending:?}: {why:?}");
     Ok(Done { id, steps })

@@ -12,16 +12,25 @@
 mod containers;
 mod figures;
 mod home;
+mod lint;
+mod long;
+mod loops;
 mod masking;
 mod noop;
+mod parked;
 mod plugins;
+mod process;
+mod rate;
+mod recovery;
+mod reduce;
+mod shapes;
 mod sqlite;
 mod steps;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use figures::Report;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What to measure, and where to write it.
 #[derive(Args)]
@@ -39,6 +48,18 @@ pub(crate) struct Options {
 enum Part {
     /// Steps that do nothing, beside bare SQLite commits.
     Steps,
+    /// A step in runs of 100 to 10,000 steps: a chain, a fan-out, layers.
+    Long,
+    /// Checking files of 10,000 steps, beside reading their YAML.
+    Lint,
+    /// Short runs, 64 in flight.
+    Rate,
+    /// A workflow that goes round.
+    Loops,
+    /// 10,000 runs that wait at a gate, beside an idle host.
+    Parked,
+    /// 1,000 runs whose process is killed, beside reading their events.
+    Recovery,
     /// Masking secrets, beside copying the same bytes.
     Masking,
     /// A container step and its log, beside the same calls of the engine.
@@ -50,6 +71,7 @@ enum Part {
 /// Measures what was asked for.
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    process::raise_open_files()?;
     let mut report = Report::begin();
     let wants = |part| options.parts.is_empty() || options.parts.contains(&part);
     if wants(Part::Masking) {
@@ -57,6 +79,24 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     if wants(Part::Steps) {
         steps::measure(&mut report).await.context("steps")?;
+    }
+    if wants(Part::Long) {
+        long::measure(&mut report).await.context("long")?;
+    }
+    if wants(Part::Lint) {
+        lint::measure(&mut report).context("lint")?;
+    }
+    if wants(Part::Rate) {
+        rate::measure(&mut report).await.context("rate")?;
+    }
+    if wants(Part::Loops) {
+        loops::measure(&mut report).await.context("loops")?;
+    }
+    if wants(Part::Parked) {
+        parked::measure(&mut report).await.context("parked")?;
+    }
+    if wants(Part::Recovery) {
+        recovery::measure(&mut report).await.context("recovery")?;
     }
     if wants(Part::Plugins) {
         plugins::measure(&mut report).await.context("plugins")?;
@@ -70,6 +110,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// The process that `recovery` kills, in the home that it is given.
+#[tokio::main]
+pub(crate) async fn leave(home: &Path) -> anyhow::Result<()> {
+    recovery::leave(home).await
 }
 
 /// The top of the checkout that this program was built from.

@@ -190,6 +190,7 @@ impl Caller<'_> {
             state: None,
             deadline: Instant::now() + limits.deadline,
             created_before: Vec::new(),
+            volumes: Default::default(),
             previous_run: None,
         });
         let began = Instant::now();

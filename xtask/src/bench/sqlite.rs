@@ -45,6 +45,43 @@ impl Bare {
     }
 }
 
+/// A home's database as anybody may read it.
+pub(crate) struct Database(SqliteConnection);
+
+impl Database {
+    pub(crate) async fn open(file: &Path) -> anyhow::Result<Database> {
+        Ok(Database(SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await?))
+    }
+
+    /// Its size in bytes, what stands in the write-ahead log included.
+    pub(crate) async fn bytes(&mut self) -> anyhow::Result<f64> {
+        let (pages, free, page): (i64, i64, i64) =
+            sqlx::query_as("SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size")
+                .fetch_one(&mut self.0)
+                .await?;
+        Ok(((pages - free) * page) as f64)
+    }
+
+    /// How many gates are open, all columns fetched and none looked at.
+    pub(crate) async fn gates(&mut self) -> anyhow::Result<usize> {
+        let rows = sqlx::query("SELECT * FROM gates ORDER BY opened_ms, run, step").fetch_all(&mut self.0).await?;
+        Ok(rows.len())
+    }
+
+    /// Reads the events of every run that has not ended, run by run; gives how many runs, and bytes.
+    pub(crate) async fn events(&mut self) -> anyhow::Result<(usize, usize)> {
+        let runs: Vec<String> =
+            sqlx::query_scalar("SELECT id FROM runs WHERE outcome IS NULL").fetch_all(&mut self.0).await?;
+        let mut bytes = 0;
+        for run in &runs {
+            let read = sqlx::query_scalar("SELECT body FROM events WHERE run = ? ORDER BY seq").bind(run);
+            let bodies: Vec<String> = read.fetch_all(&mut self.0).await?;
+            bytes += bodies.iter().map(String::len).sum::<usize>();
+        }
+        Ok((runs.len(), bytes))
+    }
+}
+
 /// How many commits stand in a write-ahead log that has not been started over yet.
 ///
 /// Each frame's header says the size of the database after a commit, or 0 within one.

@@ -8,7 +8,10 @@ mod store;
 
 pub(crate) use archive::{keep, lay_out, pipe_in, pipe_out};
 pub(crate) use store::replace_file;
-pub use store::{ArtifactStore, BlobReader, Draft, MAX_ARTIFACT, MAX_ARTIFACTS, OCTETS, StoreError, Stored, TAR};
+pub use store::{
+    ArtifactStore, BlobReader, Draft, MAX_ARTIFACT, MAX_ARTIFACTS, OCTETS, PLAIN_TEXT, RESERVED_KEYS, StoreError,
+    Stored, TAR,
+};
 
 use crate::secrets::Masker;
 use async_trait::async_trait;
@@ -48,6 +51,10 @@ impl Shelf {
             return Err(not_granted("making artifacts", "write"));
         }
         let key: ArtifactKey = key.parse().map_err(|error| ArtifactError::Invalid(format!("{error}")))?;
+        if key.as_str().starts_with(RESERVED_KEYS) {
+            let words = format!("artifacts under {RESERVED_KEYS} are the host's own; choose another key than {key}");
+            return Err(ArtifactError::Invalid(words));
+        }
         if self.masker.finds(key.as_str().as_bytes()) {
             return Err(ArtifactError::Invalid("the artifact's key holds the value of a secret".to_owned()));
         }

@@ -28,6 +28,13 @@ pub const TAR: &str = "application/x-tar";
 /// The media type of everything else.
 pub const OCTETS: &str = "application/octet-stream";
 
+/// The media type of text as it was printed.
+pub const PLAIN_TEXT: &str = "text/plain";
+
+/// What the keys of the host's own artifacts begin with. No step makes or replaces one; every step that may read artifacts
+/// may read them.
+pub const RESERVED_KEYS: &str = "windlass/";
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
@@ -136,6 +143,21 @@ impl ArtifactStore {
             return Err(StoreError::NotFound { run: run.clone(), key: key.clone() });
         }
         self.write_index(run, &index)
+    }
+
+    /// Gives a run the artifacts that another one has: one that repeats it from the middle begins with them. Doing it again does no
+    /// harm.
+    ///
+    /// # Errors
+    /// When an index cannot be read or written.
+    pub fn take_over(&self, from: &RunId, to: &RunId) -> Result<(), StoreError> {
+        let _lock = self.lock()?;
+        let mut index = self.index(from)?;
+        if index.is_empty() {
+            return Ok(());
+        }
+        index.extend(self.index(to)?);
+        self.write_index(to, &index)
     }
 
     /// Begins an artifact. Dropped without [`Draft::finish`], nothing is kept.

@@ -1,6 +1,6 @@
 //! The container engine: connecting, naming, labelling, clearing away.
 
-use super::{LABEL_OWNER, LABEL_RUN};
+use super::{Keep, LABEL_OWNER, LABEL_PIPELINE, LABEL_RUN, LABEL_VOLUME, volumes::PersistentVolume};
 use bollard::{
     API_DEFAULT_VERSION, Docker,
     errors::Error,
@@ -23,7 +23,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// Requests that take as long as a step does (waiting, archives): bounded by the step's own deadline, not by this.
 const LONG_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// An image without anything in it, for containers that are never started but hold the workspace. Made when it is missing.
+/// An image without anything in it, for containers that are never started but hold volumes. Made when it is missing.
 pub(super) const VOID_IMAGE: &str = "windlass/void:1";
 
 /// Which container engine.
@@ -44,6 +44,8 @@ pub enum EngineError {
     Unavailable { host: String, why: String },
     #[error("the container engine could not {what}: {why}")]
     Refused { what: String, why: String },
+    #[error("volume {name} of run {run} is no longer there; start a new run instead")]
+    VolumeGone { name: String, run: RunId },
 }
 
 impl CodedError for EngineError {
@@ -51,10 +53,11 @@ impl CodedError for EngineError {
         Code(match self {
             EngineError::Unavailable { .. } => 410,
             EngineError::Refused { .. } => 411,
+            EngineError::VolumeGone { .. } => 412,
         })
     }
     fn retryable(&self) -> bool {
-        true
+        !matches!(self, EngineError::VolumeGone { .. })
     }
 }
 
@@ -62,7 +65,7 @@ impl From<EngineError> for ContainerError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Unavailable { .. } => ContainerError::EngineUnavailable(error.to_string()),
-            EngineError::Refused { .. } => ContainerError::Other(error.to_string()),
+            EngineError::Refused { .. } | EngineError::VolumeGone { .. } => ContainerError::Other(error.to_string()),
         }
     }
 }
@@ -79,7 +82,7 @@ pub(super) struct Connection {
 /// The engine of a host. Connected to when the first container is wanted.
 pub(crate) struct Engine {
     host: String,
-    pub(super) owner: String,
+    owner: String,
     connection: OnceCell<Connection>,
 }
 
@@ -92,6 +95,10 @@ impl Engine {
 
     pub(super) async fn connect(&self) -> Result<&Connection, EngineError> {
         self.connection.get_or_try_init(|| self.connect_now()).await
+    }
+
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -149,27 +156,23 @@ impl Engine {
         }
     }
 
-    /// The containers of this owner (of one run, if it is given), with their runs.
-    async fn containers(&self, run: Option<&RunId>) -> Result<Vec<(String, Option<RunId>)>, EngineError> {
+    /// The containers of this owner (of one run, if it is given).
+    async fn containers(&self, run: Option<&RunId>) -> Result<Vec<Labelled>, EngineError> {
         let options =
             ListContainersOptions { all: true, filters: Some(self.filter(run)), ..ListContainersOptions::default() };
         let listed = self.connect().await?.docker.list_containers(Some(options)).await;
         let listed = listed.map_err(|error| self.failed("list containers", &error))?;
         let one = |summary: bollard::models::ContainerSummary| {
-            let run = summary.labels.unwrap_or_default().get(LABEL_RUN).and_then(|run| run.parse().ok());
-            summary.id.map(|id| (id, run))
+            summary.id.map(|name| Labelled { name, labels: summary.labels.unwrap_or_default() })
         };
         Ok(listed.into_iter().filter_map(one).collect())
     }
 
-    async fn volumes(&self, run: Option<&RunId>) -> Result<Vec<(String, Option<RunId>)>, EngineError> {
+    pub(super) async fn volumes(&self, run: Option<&RunId>) -> Result<Vec<Labelled>, EngineError> {
         let options = ListVolumesOptions { filters: Some(self.filter(run)) };
         let listed = self.connect().await?.docker.list_volumes(Some(options)).await;
         let listed = listed.map_err(|error| self.failed("list volumes", &error))?;
-        let one = |volume: bollard::models::Volume| {
-            let run = volume.labels.get(LABEL_RUN).and_then(|run| run.parse().ok());
-            (volume.name, run)
-        };
+        let one = |volume: bollard::models::Volume| Labelled { name: volume.name, labels: volume.labels };
         Ok(listed.volumes.unwrap_or_default().into_iter().map(one).collect())
     }
 
@@ -179,34 +182,62 @@ impl Engine {
         HashMap::from([("label".to_owned(), labels)])
     }
 
-    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+    pub(super) async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         match self.connect().await?.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
             Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
             Err(error) => Err(self.failed(&format!("remove volume {name}"), &error)),
         }
     }
 
-    pub(crate) async fn remove_run(&self, run: &RunId, keep_workspace: bool) -> Result<(), EngineError> {
+    pub(crate) async fn remove_run(&self, run: &RunId, keep: Keep) -> Result<(), EngineError> {
         let containers = self.containers(Some(run)).await?;
-        future::try_join_all(containers.iter().map(|(id, _)| self.remove_container(id))).await?;
-        if !keep_workspace {
-            let volumes = self.volumes(Some(run)).await?;
-            future::try_join_all(volumes.iter().map(|(name, _)| self.remove_volume(name))).await?;
-        }
-        Ok(())
+        let volumes = self.volumes(Some(run)).await?;
+        self.remove_all(&containers, &volumes, |_| keep).await.map(drop)
     }
 
-    pub(crate) async fn sweep(&self, keep: impl Fn(&RunId) -> bool) -> Result<usize, EngineError> {
+    pub(crate) async fn sweep(&self, keep: impl Fn(&RunId) -> Keep) -> Result<usize, EngineError> {
+        let (containers, volumes) = (self.containers(None).await?, self.volumes(None).await?);
+        self.remove_all(&containers, &volumes, keep).await
+    }
+
+    /// Removes what is not to be kept, containers first: a volume in use cannot go.
+    async fn remove_all(
+        &self,
+        containers: &[Labelled],
+        volumes: &[Labelled],
+        keep: impl Fn(&RunId) -> Keep,
+    ) -> Result<usize, EngineError> {
         // What carries our owner's label and no run that can be read is no longer anybody's.
-        let stale = |found: Vec<(String, Option<RunId>)>| {
-            let stale = found.into_iter().filter(|(_, run)| !run.as_ref().is_some_and(&keep));
-            stale.map(|(name, _)| name).collect::<Vec<_>>()
+        let keep = |of: &Labelled| of.run().map_or(Keep::Nothing, |run| keep(&run));
+        let containers: Vec<_> = containers.iter().filter(|of| keep(of) != Keep::Everything).collect();
+        future::try_join_all(containers.iter().map(|of| self.remove_container(&of.name))).await?;
+        let is_kept = |of: &Labelled| match keep(of) {
+            Keep::Everything => true,
+            // Credentials were lent to a container: they go with it.
+            Keep::Volumes => of.labels.contains_key(LABEL_VOLUME),
+            Keep::Nothing => of.persistent().is_some(),
         };
-        let containers = stale(self.containers(None).await?);
-        future::try_join_all(containers.iter().map(|id| self.remove_container(id))).await?;
-        let volumes = stale(self.volumes(None).await?);
-        future::try_join_all(volumes.iter().map(|name| self.remove_volume(name))).await?;
+        let volumes: Vec<_> = volumes.iter().filter(|of| !is_kept(of)).collect();
+        future::try_join_all(volumes.iter().map(|of| self.remove_volume(&of.name))).await?;
         Ok(containers.len() + volumes.len())
+    }
+}
+
+/// A container or volume of ours, by what its labels say.
+pub(super) struct Labelled {
+    pub(super) name: String,
+    labels: HashMap<String, String>,
+}
+
+impl Labelled {
+    fn run(&self) -> Option<RunId> {
+        self.labels.get(LABEL_RUN)?.parse().ok()
+    }
+
+    /// What it is, if it is a volume that outlives runs.
+    pub(super) fn persistent(&self) -> Option<PersistentVolume> {
+        let (pipeline, name) = (self.labels.get(LABEL_PIPELINE)?.clone(), self.labels.get(LABEL_VOLUME)?.clone());
+        Some(PersistentVolume { pipeline, name })
     }
 }
 

@@ -1,8 +1,9 @@
-//! Files of containers and of the workspace, as streams of tar archives.
+//! Files of containers and of volumes, as streams of tar archives.
 
 use super::{
     StepWork, engine,
-    spec::{self, WORKSPACE},
+    spec::{self, Mounted, WORKSPACE},
+    volumes::{VOLUMES, holder_path},
 };
 use crate::artifacts::{Draft, Stored, TAR, WorkspaceFiles, keep, lay_out, pipe_in, pipe_out};
 use async_trait::async_trait;
@@ -57,18 +58,18 @@ impl StepWork {
         }
     }
 
-    /// Puts an artifact at `path` of a container, in which the workspace is at `workspace`.
+    /// Puts an artifact at `path` of a container, in which volumes are at `mounted`.
     pub(super) async fn put_in(
         &self,
         container: &str,
-        workspace: &str,
+        mounted: &[String],
         artifact: &dyn Artifact,
         path: &str,
     ) -> Result<()> {
         spec::check_path("path", path)?;
         // The engine writes into a volume even where the root file system is read-only, if it is told the volume's path.
-        let inside = path.strip_prefix(workspace).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        let (base, rest) = inside.map_or(("/", path), |rest| (workspace, rest));
+        let inside = mounted.iter().filter_map(|at| Some((at.as_str(), below(path, at)?)));
+        let (base, rest) = inside.max_by_key(|(at, _)| at.len()).unwrap_or(("/", path));
         let rest = PathBuf::from(rest.trim_matches('/'));
         let (digest, size, media_type) = (artifact.digest(), artifact.size(), artifact.media_type().to_owned());
         if rest.as_os_str().is_empty() && media_type != TAR {
@@ -87,7 +88,13 @@ impl StepWork {
             laid
         });
         let body = stream::unfold(chunks, |mut chunks| async { chunks.recv().await.map(|chunk| (chunk, chunks)) });
-        let options = UploadToContainerOptions { path: base.to_owned(), ..UploadToContainerOptions::default() };
+        // Without this word, a file in a folder's place removes the folder with all that is in it.
+        let no_overwrite_dir_non_dir = Some("1".to_owned());
+        let options = UploadToContainerOptions {
+            path: base.to_owned(),
+            no_overwrite_dir_non_dir,
+            ..UploadToContainerOptions::default()
+        };
         let uploaded = tokio::select! {
             uploaded = patient.upload_to_container(container, Some(options), bollard::body_try_stream(body)) => uploaded,
             () = self.cancelled.cancelled() => return Err(ContainerError::Cancelled),
@@ -104,17 +111,20 @@ impl StepWork {
         }
     }
 
-    /// Lets every user write to the top of the workspace. A volume belongs to root otherwise. It is done through the
-    /// container that holds it, since the engine writes to no root file system that is read-only.
-    pub(super) async fn open_workspace(&self) -> Result<()> {
-        let holder = self.workspace_holder().await?;
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::Directory);
-        header.set_mode(0o1777);
-        header.set_size(0);
+    /// Lets every user write to the top of the volumes that are mounted to be written to. A volume belongs to root otherwise. It is
+    /// done through the container that holds them, since the engine writes to no root file system that is read-only.
+    pub(super) async fn open_volumes(&self, mounted: &[Mounted]) -> Result<()> {
+        let holder = self.holder().await?;
         let mut archive = Builder::new(Vec::new());
-        let name = WORKSPACE.trim_start_matches('/');
-        let archive = archive.append_data(&mut header, name, io::empty()).and_then(|()| archive.into_inner());
+        let mut open = |name: &str| {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(EntryType::Directory);
+            header.set_mode(0o1777);
+            header.set_size(0);
+            archive.append_data(&mut header, holder_path(name).trim_start_matches('/'), io::empty())
+        };
+        let opened = mounted.iter().filter(|mount| !mount.read_only).try_for_each(|mount| open(&mount.name));
+        let archive = opened.and_then(|()| archive.into_inner());
         let archive = archive.map_err(|error| ContainerError::Other(error.to_string()))?;
         let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
         let docker = &self.engine.connect().await?.docker;
@@ -122,6 +132,18 @@ impl StepWork {
             .upload_to_container(holder, Some(options), bollard::body_full(archive.into()))
             .await
             .map_err(|error| ContainerError::VolumeMountFailed(engine::words(&error)))
+    }
+
+    /// Where the volume is, in the container that holds them, that `path` lies in.
+    fn volume_of(&self, path: &str) -> Result<String> {
+        spec::check_path("path", path)?;
+        let volumes = self.volumes.names().map(|name| holder_path(name));
+        volumes.into_iter().find(|at| below(path, at).is_some()).ok_or_else(|| {
+            let words = format!(
+                "{path} is neither below {WORKSPACE} nor below {VOLUMES}/NAME, where NAME is a volume of the pipeline"
+            );
+            ContainerError::Invalid(words)
+        })
     }
 
     fn archive_failed(&self, verb: &str, path: &str, error: &Error) -> ContainerError {
@@ -134,6 +156,11 @@ impl StepWork {
             Error::DockerResponseServerError { status_code: 404, message } => {
                 ContainerError::Lost(format!("the container is gone: {}", message.trim()))
             }
+            Error::DockerResponseServerError { message, .. } if message.contains("cannot overwrite") => {
+                ContainerError::Invalid(format!(
+                    "{path} would put a file in the place of a folder, or a folder in that of a file"
+                ))
+            }
             error => match self.engine.failed(&format!("{verb} {path}"), error).into() {
                 ContainerError::Other(words) if words.contains("no space left") => {
                     ContainerError::ResourceExhausted(words)
@@ -143,16 +170,16 @@ impl StepWork {
         }
     }
 
-    /// A container that is never started: it holds the workspace for the archive calls.
-    async fn workspace_holder(&self) -> Result<&String> {
+    /// A container that is never started: it holds the volumes for the archive calls.
+    async fn holder(&self) -> Result<&String> {
         self.holder.get_or_try_init(|| self.make_holder()).await
     }
 
     async fn make_holder(&self) -> Result<String> {
         let name = format!("{}-files", self.name_prefix());
         self.remember(&name);
-        let labels = spec::labels(&self.call, &self.engine.owner);
-        self.engine.hold_workspace(&self.call.run, &name, labels, "reach the workspace").await?;
+        let labels = spec::labels(&self.call, self.engine.owner());
+        self.engine.hold(&name, labels, self.volumes.holder_mounts(), "reach the volumes").await?;
         Ok(name)
     }
 }
@@ -160,24 +187,21 @@ impl StepWork {
 #[async_trait]
 impl WorkspaceFiles for StepWork {
     async fn keep(&self, path: &str, draft: Draft) -> Result<Stored> {
-        below_workspace(path)?;
-        let holder = self.workspace_holder().await?;
+        self.volume_of(path)?;
+        let holder = self.holder().await?;
         self.take_out(holder, path, draft).await
     }
 
     async fn put(&self, artifact: &dyn Artifact, path: &str) -> Result<()> {
-        below_workspace(path)?;
-        let holder = self.workspace_holder().await?;
-        self.put_in(holder, WORKSPACE, artifact, path).await
+        let volume = self.volume_of(path)?;
+        let holder = self.holder().await?;
+        self.put_in(holder, &[volume], artifact, path).await
     }
 }
 
-fn below_workspace(path: &str) -> Result<()> {
-    spec::check_path("path", path)?;
-    match path.strip_prefix(WORKSPACE) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(()),
-        _ => Err(ContainerError::Invalid(format!("{path} is not below {WORKSPACE}"))),
-    }
+/// The rest of `path` below the folder `at`.
+fn below<'a>(path: &'a str, at: &str) -> Option<&'a str> {
+    path.strip_prefix(at).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn at(path: &str, error: ContainerError) -> ContainerError {

@@ -1,13 +1,14 @@
-//! What a run's workspace begins with, and through what the host reaches it.
+//! What a run's workspace begins with, and through what the host reaches volumes.
 
 use super::{
-    Engine, EngineError, LABEL_OWNER, LABEL_RUN,
+    Engine, EngineError, VolumePlace,
     engine::VOID_IMAGE,
-    spec::{WORKSPACE, workspace_mount},
+    spec::WORKSPACE,
+    volumes::{Volume, WORKSPACE_VOLUME, run_labels},
 };
 use bollard::{
     errors::Error,
-    models::{ContainerCreateBody, HostConfig},
+    models::{ContainerCreateBody, HostConfig, Mount},
     query_parameters::{CreateContainerOptions, UploadToContainerOptions},
 };
 use std::{collections::HashMap, path::Path};
@@ -19,14 +20,19 @@ const CHUNK: usize = 256 * 1024;
 
 impl Engine {
     /// Lays the tar file `archive` out in the run's workspace, through a container that is never started. Doing it again lays the
-    /// same files over themselves.
-    pub(crate) async fn fill_workspace(&self, run: &RunId, archive: &Path) -> Result<(), EngineError> {
+    /// same files over themselves; so does the next run in a workspace that outlives runs, where what the archive does not name
+    /// stays as it is.
+    pub(crate) async fn fill_workspace(
+        &self,
+        run: &RunId,
+        place: &VolumePlace,
+        archive: &Path,
+    ) -> Result<(), EngineError> {
         let refused = |why: String| EngineError::Refused { what: "fill the workspace".to_owned(), why };
         let file = tokio::fs::File::open(archive).await.map_err(|error| refused(error.to_string()))?;
         let name = format!("windlass-{run}-fill");
-        let labels =
-            HashMap::from([(LABEL_RUN.to_owned(), run.to_string()), (LABEL_OWNER.to_owned(), self.owner.clone())]);
-        self.hold_workspace(run, &name, labels, "fill the workspace").await?;
+        let workspace = Volume::new(self.owner(), run, WORKSPACE_VOLUME, place).mount(WORKSPACE, false);
+        self.hold(&name, run_labels(self.owner(), run), vec![workspace], "fill the workspace").await?;
         let options = UploadToContainerOptions { path: WORKSPACE.to_owned(), ..UploadToContainerOptions::default() };
         let body = bollard::body_try_stream(ReaderStream::with_capacity(file, CHUNK));
         let patient = &self.connect().await?.patient;
@@ -36,13 +42,13 @@ impl Engine {
         uploaded
     }
 
-    /// Makes the container `name`, which is never started: through it the archive calls reach the run's workspace. One that is
-    /// there already, because the host died beside it, is as good. `purpose` is for the error.
-    pub(super) async fn hold_workspace(
+    /// Makes the container `name`, which is never started: through it the archive calls reach the volumes that are mounted in it.
+    /// One that is there already, because the host died beside it, is as good. `purpose` is for the error.
+    pub(super) async fn hold(
         &self,
-        run: &RunId,
         name: &str,
         labels: HashMap<String, String>,
+        mounts: Vec<Mount>,
         purpose: &str,
     ) -> Result<(), EngineError> {
         let docker = &self.connect().await?.docker;
@@ -52,7 +58,7 @@ impl Engine {
             labels: Some(labels),
             host_config: Some(HostConfig {
                 network_mode: Some("none".to_owned()),
-                mounts: Some(vec![workspace_mount(run, &self.owner, WORKSPACE, false)]),
+                mounts: Some(mounts),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()

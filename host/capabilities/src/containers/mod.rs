@@ -26,13 +26,18 @@ mod engine;
 mod files;
 mod fill;
 mod output;
+mod registry;
 mod run;
 mod seen;
 mod spec;
+mod volumes;
 
 pub(crate) use engine::Engine;
 pub use engine::{DockerSettings, EngineError};
+pub use output::CAPTURED_BYTES;
 pub use seen::{Seen, Trouble};
+pub(crate) use volumes::Volumes;
+pub use volumes::{Keep, PersistentVolume, VolumePlace};
 
 use crate::{
     artifacts::{Shelf, to_container},
@@ -51,7 +56,7 @@ use std::{
 use tokio::{sync::OnceCell, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use windlass_contract::{
-    RunId, StepCall,
+    StepCall,
     capability::{Artifact, Container, ContainerError, ContainerSpec, Containers, Exit, Output},
     permissions::ContainersScope,
 };
@@ -62,6 +67,8 @@ const LABEL_ATTEMPT: &str = "dev.windlass.attempt";
 const LABEL_INDEX: &str = "dev.windlass.index";
 const LABEL_OWNER: &str = "dev.windlass.owner";
 const LABEL_SPEC: &str = "dev.windlass.spec";
+const LABEL_VOLUME: &str = "dev.windlass.volume";
+const LABEL_PIPELINE: &str = "dev.windlass.pipeline";
 
 /// One attempt starts at most this many containers: more than any step has use for, too few to fill a machine.
 const MAX_CONTAINERS: u32 = 100;
@@ -76,11 +83,6 @@ pub trait Journal: Send + Sync {
     async fn container_created(&self, index: u32, name: &str) -> Result<(), String>;
 }
 
-/// The name of a run's workspace.
-fn volume_name(run: &RunId) -> String {
-    format!("windlass-{run}-workspace")
-}
-
 /// What the containers of one attempt share.
 pub(crate) struct StepWork {
     engine: Arc<Engine>,
@@ -88,6 +90,7 @@ pub(crate) struct StepWork {
     sink: Arc<dyn LogSink>,
     journal: Arc<dyn Journal>,
     shelf: Shelf,
+    volumes: Volumes,
     deadline: Instant,
     created_before: HashMap<u32, String>,
     /// Set when the step is to stop: wakes everybody who waits.
@@ -101,17 +104,21 @@ pub(crate) struct StepWork {
     started: AtomicU32,
     /// The containers to remove at the end.
     names: Mutex<BTreeSet<String>>,
+    /// Those of them that were lent credentials, which lie on a volume.
+    loans: Mutex<BTreeSet<String>>,
     holder: OnceCell<String>,
     seen: Mutex<Seen>,
 }
 
 impl StepWork {
+    #[allow(clippy::too_many_arguments, reason = "called in one place, with a value of its own type for each")]
     pub(crate) fn new(
         engine: Arc<Engine>,
         call: StepCall,
         sink: Arc<dyn LogSink>,
         journal: Arc<dyn Journal>,
         shelf: Shelf,
+        volumes: Volumes,
         deadline: Instant,
         created_before: Vec<(u32, String)>,
     ) -> Self {
@@ -122,6 +129,7 @@ impl StepWork {
             sink,
             journal,
             shelf,
+            volumes,
             deadline,
             created_before: created_before.into_iter().collect(),
             cancelled: CancellationToken::new(),
@@ -130,6 +138,7 @@ impl StepWork {
             tasks: TaskTracker::new(),
             started: AtomicU32::new(0),
             names: Mutex::new(names),
+            loans: Mutex::default(),
             holder: OnceCell::new(),
             seen: Mutex::default(),
         }
@@ -143,8 +152,13 @@ impl StepWork {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
 
+    fn remember_loan(&self, name: &str) {
+        self.loans.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+    }
+
     fn forget(&self, name: &str) {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.loans.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     pub(crate) async fn stop(&self, grace: Duration) {
@@ -161,6 +175,9 @@ impl StepWork {
         let names: Vec<String> = self.names.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         futures::future::try_join_all(names.iter().map(|name| async move {
             self.engine.remove_container(name).await?;
+            if self.loans.lock().unwrap_or_else(PoisonError::into_inner).contains(name) {
+                self.engine.remove_volume(&registry::volume_name(name)).await?;
+            }
             self.forget(name);
             Ok(())
         }))
@@ -189,7 +206,11 @@ impl Containers for StepContainers {
                 format!("this attempt has started {MAX_CONTAINERS} containers already; run several commands in one");
             return Err(ContainerError::ResourceExhausted(words));
         }
-        let plan = spec::Plan::check(&spec, &self.granted, &self.named)?;
+        let plan = spec::Plan::check(&spec, &self.granted, &self.named, &self.work.volumes)?;
+        // Known to the masker before a container or the engine can hold it.
+        for value in plan.credentials.iter().flat_map(|credentials| credentials.sensitive()) {
+            self.work.shelf.masker.add(&value);
+        }
         // A task of its own: where the guest is dropped in the middle, the start still ends in a known state.
         let starting = self.work.tasks.spawn(self.work.clone().start(index, plan));
         let running =
@@ -237,7 +258,7 @@ impl Container for StepContainer {
     }
 
     async fn load(&self, artifact: Arc<dyn Artifact>, path: String) -> Result<(), ContainerError> {
-        self.work.put_in(&self.running.name, &self.running.workspace, &*artifact, &path).await
+        self.work.put_in(&self.running.name, &self.running.mounted, &*artifact, &path).await
     }
 
     async fn stop(&self, grace_ms: u32) -> Result<(), ContainerError> {

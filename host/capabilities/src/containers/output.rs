@@ -12,8 +12,11 @@ use std::{
 };
 use windlass_contract::capability::Output;
 
-/// Of each stream this many bytes are kept from the beginning, and as many from the end: 1 MiB in all.
-const CAPTURE_HALF: usize = 512 << 10;
+/// Of each stream of a container this many bytes are kept for the step's results at most: 1 MiB, half of it from the beginning
+/// and half from the end.
+pub const CAPTURED_BYTES: u64 = 1 << 20;
+
+const CAPTURE_HALF: usize = (CAPTURED_BYTES / 2) as usize;
 
 /// Head and tail of a stream.
 #[derive(Default)]

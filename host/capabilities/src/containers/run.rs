@@ -3,6 +3,7 @@
 use super::{
     LABEL_INDEX, LABEL_SPEC, StepWork, TIMEOUT_GRACE, engine,
     output::Outputs,
+    registry::Credentials,
     spec::{self, Plan},
 };
 use crate::log::system_line;
@@ -31,6 +32,11 @@ type Frames = Pin<Box<dyn Stream<Item = std::result::Result<bollard::container::
 /// How often a connection to a container that still runs is made anew before the engine counts as gone.
 const RECONNECTS: usize = 3;
 
+/// What the engine says of a mount that it cannot make: of the volume itself, and, the last three, of its place, such as one
+/// that is a file of the image.
+const MOUNT_FAILURES: [&str; 6] =
+    ["error while mounting volume", "failed to mount", "error mounting", "to rootfs at", "Cannot mkdir", "/merged/"];
+
 /// How long the end of the output may take to arrive after the end of the process, before it is read from the log file.
 const OUTPUT_GRACE: Duration = Duration::from_secs(10);
 
@@ -38,7 +44,8 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(super) struct Running {
     pub(super) name: String,
-    pub(super) workspace: String,
+    /// Where volumes are mounted.
+    pub(super) mounted: Vec<String>,
     pub(super) outputs: Arc<Outputs>,
     end: watch::Receiver<Option<Result<Exit>>>,
     stop: Arc<watch::Sender<Option<Duration>>>,
@@ -73,6 +80,9 @@ impl StepWork {
     pub(super) async fn start(self: Arc<Self>, index: u32, plan: Plan) -> Result<Running> {
         let recorded = self.created_before.get(&index).cloned();
         let name = recorded.clone().unwrap_or_else(|| format!("{}-{index}", self.name_prefix()));
+        if plan.credentials.is_some() {
+            self.remember_loan(&name);
+        }
         let found = tokio::select! {
             found = self.find_or_create(index, &plan, &name, recorded.is_some()) => found?,
             () = self.cancelled.cancelled() => return Err(ContainerError::Cancelled),
@@ -82,8 +92,11 @@ impl StepWork {
             let written = self.journal.container_created(index, &name).await;
             written.map_err(|why| ContainerError::Other(format!("the container could not be recorded: {why}")))?;
         }
-        if matches!(found, Found::New) && plan.open_workspace {
-            self.open_workspace().await?;
+        if matches!(found, Found::New | Found::Created) {
+            if plan.open_volumes {
+                self.open_volumes(&plan.mounted).await?;
+            }
+            self.lend_credentials(&name, &plan).await?;
         }
         if self.cancelled.is_cancelled() {
             return Err(ContainerError::Cancelled);
@@ -109,7 +122,7 @@ impl StepWork {
         let (stop, stopped) = watch::channel(None);
         let running = Running {
             name: name.clone(),
-            workspace: plan.workspace,
+            mounted: plan.mounted.into_iter().map(|mount| mount.path).collect(),
             outputs: outputs.clone(),
             end: ended,
             stop: Arc::new(stop),
@@ -130,12 +143,13 @@ impl StepWork {
         }
         self.remember(name);
         if plan.pull == PullPolicy::Always {
-            self.pull(&plan.image).await?;
+            self.pull(plan).await?;
         }
         let docker = &self.engine.connect().await?.docker;
         let create = || {
             let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
-            docker.create_container(Some(options), plan.body(&self.call, index, &self.engine.owner))
+            docker
+                .create_container(Some(options), plan.body(&self.call, index, name, self.engine.owner(), &self.volumes))
         };
         let mut created = create().await;
         if is_missing_image(&created) {
@@ -144,7 +158,7 @@ impl StepWork {
                 return Err(ContainerError::ImagePullFailed(words));
             }
             if plan.pull == PullPolicy::IfNotPresent {
-                self.pull(&plan.image).await?;
+                self.pull(plan).await?;
             }
             created = create().await;
         }
@@ -166,7 +180,7 @@ impl StepWork {
     async fn find(&self, index: u32, plan: &Plan, name: &str) -> Result<Option<Found>> {
         let Some(found) = self.inspect(name).await? else { return Ok(None) };
         let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
-        let own = spec::labels(&self.call, &self.engine.owner);
+        let own = spec::labels(&self.call, self.engine.owner());
         let same = own.iter().all(|(label, value)| labels.get(label) == Some(value))
             && labels.get(LABEL_INDEX) == Some(&index.to_string());
         if !same {
@@ -186,7 +200,7 @@ impl StepWork {
         Ok(Some(if created { Found::Created } else { Found::Started }))
     }
 
-    async fn inspect(&self, name: &str) -> Result<Option<ContainerInspectResponse>> {
+    pub(super) async fn inspect(&self, name: &str) -> Result<Option<ContainerInspectResponse>> {
         let docker = &self.engine.connect().await?.docker;
         match docker.inspect_container(name, None::<InspectContainerOptions>).await {
             Ok(found) => Ok(Some(found)),
@@ -195,14 +209,16 @@ impl StepWork {
         }
     }
 
-    async fn pull(&self, image: &str) -> Result<()> {
+    async fn pull(&self, plan: &Plan) -> Result<()> {
+        let image = &plan.image;
         system_line(&*self.sink, &self.shelf.masker, &format!("pulling image {image}"));
         let name = &image[image.rfind('/').map_or(0, |at| at + 1)..];
         // Without a tag the engine would pull every one there is.
         let tag = (!name.contains([':', '@'])).then(|| "latest".to_owned());
         let options = CreateImageOptions { from_image: Some(image.to_owned()), tag, ..CreateImageOptions::default() };
         let patient = &self.engine.connect().await?.patient;
-        let mut progress = std::pin::pin!(patient.create_image(Some(options), None, None));
+        let credentials = plan.credentials.as_ref().and_then(Credentials::for_pull);
+        let mut progress = std::pin::pin!(patient.create_image(Some(options), None, credentials));
         while let Some(step) = progress.next().await {
             let failed = |words: String| ContainerError::ImagePullFailed(format!("{image}: {words}"));
             match step {
@@ -236,9 +252,7 @@ impl StepWork {
             {
                 ContainerError::ResourceExhausted(words)
             }
-            _ if any(&["error while mounting volume", "failed to mount", "error mounting"]) => {
-                ContainerError::VolumeMountFailed(words)
-            }
+            _ if any(&MOUNT_FAILURES) => ContainerError::VolumeMountFailed(words),
             Error::DockerResponseServerError { status_code: 400, .. } => {
                 ContainerError::Invalid(format!("the container does not start: {words}"))
             }

@@ -21,7 +21,7 @@ pub struct Seen {
 pub enum Trouble {
     /// The image could not be pulled.
     ImagePullFailed,
-    /// The workspace could not be mounted.
+    /// A volume could not be mounted.
     VolumeMountFailed,
     /// Out of memory, disk or processes.
     ResourceExhausted,

@@ -3,15 +3,19 @@
 //! Every string is checked before anything is asked of the engine. The dangerous half of the engine's API (privileges,
 //! host paths, host networks, devices, the socket) is not refused here: it has no field to be asked with.
 
-use super::{LABEL_ATTEMPT, LABEL_INDEX, LABEL_OWNER, LABEL_RUN, LABEL_SPEC, LABEL_STEP};
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions};
+use super::{
+    LABEL_ATTEMPT, LABEL_INDEX, LABEL_OWNER, LABEL_RUN, LABEL_SPEC, LABEL_STEP,
+    registry::{self, CONFIG_DIR, CONFIG_VARIABLE, Credentials},
+    volumes::{Volumes, WORKSPACE_VOLUME},
+};
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Component, Path},
     time::Duration,
 };
 use windlass_contract::{
-    Digest, RunId, StepCall,
+    Digest, StepCall,
     capability::{ContainerError, ContainerSpec, PullPolicy},
     permissions::ContainersScope,
 };
@@ -47,16 +51,33 @@ const MAX_PATH: usize = 4096;
 const KERNEL_CAPABILITIES: [&str; 8] =
     ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
 
+/// Paths at and below which nothing is mounted: they are the kernel's, and the host's own.
+const TAKEN: [&str; 4] = ["/proc", "/sys", "/dev", "/run/windlass"];
+
+/// A container has at most this many mounts: more than a pipeline has volumes, too few to slow the engine down.
+const MAX_MOUNTS: usize = 64;
+
+/// A volume that the plan declares, in a container.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mounted {
+    pub(super) name: String,
+    /// Absolute, without a `/` at its end or twice in a row.
+    pub(super) path: String,
+    pub(super) read_only: bool,
+}
+
 /// A specification that was checked against the grant.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) image: String,
     pub(super) pull: PullPolicy,
     pub(super) timeout: Option<Duration>,
-    /// Where the workspace is to be made writable for a user who is not root.
-    pub(super) open_workspace: bool,
-    pub(super) workspace: String,
-    pub(super) read_only_workspace: bool,
+    /// Where volumes are to be made writable for a user who is not root.
+    pub(super) open_volumes: bool,
+    /// The volumes, each at a path of its own.
+    pub(super) mounted: Vec<Mounted>,
+    /// The login at a registry.
+    pub(super) credentials: Option<Credentials>,
     /// The digest of all that was asked for, but the values of secrets and this call's placeholders.
     pub(super) digest: String,
     body: ContainerCreateBody,
@@ -67,6 +88,7 @@ impl Plan {
         spec: &ContainerSpec,
         granted: &ContainersScope,
         named: &BTreeSet<String>,
+        volumes: &Volumes,
     ) -> Result<Plan, ContainerError> {
         check_image(&spec.image)?;
         if !granted.images.iter().any(|pattern| pattern.matches(&spec.image, &['/'], named)) {
@@ -85,16 +107,10 @@ impl Plan {
         if spec.timeout_ms == Some(0) {
             return Err(invalid("the timeout is 0; leave it out for the step's own".to_owned()));
         }
-        let (workspace, read_only_workspace) = spec.workspace.clone().unwrap_or((WORKSPACE.to_owned(), false));
-        check_path("workspace", &workspace)?;
-        if ["/", "/proc", "/sys", "/dev", "/tmp"].contains(&workspace.trim_end_matches('/'))
-            || ["/proc/", "/sys/", "/dev/"].iter().any(|prefix| workspace.starts_with(prefix))
-            || workspace.trim_end_matches('/').is_empty()
-        {
-            return Err(invalid(format!("the workspace cannot be mounted at {workspace:?}; use {WORKSPACE}")));
-        }
-        let workdir = spec.workdir.clone().unwrap_or_else(|| workspace.clone());
-        check_path("working directory", &workdir)?;
+        let mounted = mounts(spec, volumes)?;
+        let workspace = mounted.iter().find(|mount| mount.name == WORKSPACE_VOLUME);
+        let workdir = spec.workdir.clone().or_else(|| workspace.map(|mount| mount.path.clone()));
+        workdir.iter().try_for_each(|path| check_path("working directory", path))?;
         if let Some(user) = &spec.user {
             check_user(user)?;
         }
@@ -102,6 +118,8 @@ impl Plan {
         check_argv("command", spec.command.as_deref(), &mut total)?;
         check_argv("entrypoint", spec.entrypoint.as_deref(), &mut total)?;
         let env = environment(spec, &mut total)?;
+        let credentials = spec.registry_auth.as_ref();
+        let credentials = credentials.map(|secret| Credentials::parse(&secret.value(), &spec.image)).transpose()?;
         let memory_bytes = i64::from(memory) << 20;
         let tmp = format!("rw,exec,nosuid,nodev,mode=1777,size={memory_bytes}");
         let host_config = HostConfig {
@@ -128,27 +146,36 @@ impl Plan {
             cmd: spec.command.clone(),
             entrypoint: spec.entrypoint.clone(),
             env: Some(env),
-            working_dir: Some(workdir),
+            working_dir: workdir,
             user: spec.user.clone(),
             host_config: Some(host_config),
             ..ContainerCreateBody::default()
         };
-        let open_workspace = !read_only_workspace && spec.user.as_deref().is_some_and(|user| !is_root(user));
+        let open_volumes =
+            mounted.iter().any(|mount| !mount.read_only) && spec.user.as_deref().is_some_and(|user| !is_root(user));
         let timeout = spec.timeout_ms.map(|ms| Duration::from_millis(ms.into()));
         let (image, pull) = (spec.image.clone(), spec.pull);
-        let digest = digest(spec, memory, cpu, pids);
-        Ok(Plan { image, pull, timeout, open_workspace, workspace, read_only_workspace, digest, body })
+        let digest = digest(spec, &mounted, memory, cpu, pids);
+        Ok(Plan { image, pull, timeout, open_volumes, mounted, credentials, digest, body })
     }
 
-    /// The body of the request that creates the container.
-    pub(super) fn body(&self, call: &StepCall, index: u32, owner: &str) -> ContainerCreateBody {
+    /// The body of the request that creates the container `name`.
+    pub(super) fn body(
+        &self,
+        call: &StepCall,
+        index: u32,
+        name: &str,
+        owner: &str,
+        volumes: &Volumes,
+    ) -> ContainerCreateBody {
         let mut body = self.body.clone();
         let labels = labels(call, owner).into_iter();
         let own = [(LABEL_INDEX, index.to_string()), (LABEL_SPEC, self.digest.clone())];
         body.labels = Some(labels.chain(own.map(|(name, value)| (name.to_owned(), value))).collect());
         if let Some(host_config) = &mut body.host_config {
-            host_config.mounts =
-                Some(vec![workspace_mount(&call.run, owner, &self.workspace, self.read_only_workspace)]);
+            let mount = |mount: &Mounted| Some(volumes.get(&mount.name)?.mount(&mount.path, mount.read_only));
+            let lent = self.credentials.iter().map(|_| registry::mount(name, CONFIG_DIR, true, volumes.run_labels()));
+            host_config.mounts = Some(self.mounted.iter().filter_map(mount).chain(lent).collect());
         }
         body
     }
@@ -166,21 +193,41 @@ pub(super) fn labels(call: &StepCall, owner: &str) -> HashMap<String, String> {
     .into()
 }
 
-/// The run's one volume; the engine makes it when the first container names it.
-pub(super) fn workspace_mount(run: &RunId, owner: &str, at: &str, read_only: bool) -> Mount {
-    let labels = HashMap::from([(LABEL_RUN.to_owned(), run.to_string()), (LABEL_OWNER.to_owned(), owner.to_owned())]);
-    Mount {
-        typ: Some(MountType::VOLUME),
-        source: Some(super::volume_name(run)),
-        target: Some(at.to_owned()),
-        read_only: Some(read_only),
-        volume_options: Some(MountVolumeOptions {
-            no_copy: Some(true),
-            labels: Some(labels),
-            ..MountVolumeOptions::default()
-        }),
-        ..Mount::default()
+/// What is mounted, and where: the workspace, unless the specification says otherwise.
+fn mounts(spec: &ContainerSpec, volumes: &Volumes) -> Result<Vec<Mounted>, ContainerError> {
+    let workspace = match (&spec.workspace, &spec.volumes) {
+        (Some((path, read_only)), _) => Some((path.as_str(), *read_only)),
+        (None, None) => Some((WORKSPACE, false)),
+        (None, Some(_)) => None,
+    };
+    let workspace = workspace.map(|(path, read_only)| (WORKSPACE_VOLUME, path, read_only));
+    let named = spec.volumes.iter().flatten();
+    let named = named.map(|mount| (mount.name.as_str(), mount.path.as_str(), mount.read_only));
+    let mut mounts: Vec<Mounted> = Vec::new();
+    for (name, path, read_only) in workspace.into_iter().chain(named) {
+        if volumes.get(name).is_none() {
+            let known = volumes.names().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(invalid(format!(
+                "volume {name:?} is not one of this pipeline ({known}); declare it in the pipeline's `volumes`"
+            )));
+        }
+        check_path("volume's path", path)?;
+        let parts = path.split('/').filter(|part| !part.is_empty());
+        let path: String = parts.flat_map(|part| ["/", part]).collect();
+        let taken = |at: &str| path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if path.is_empty() || path == "/tmp" || TAKEN.into_iter().any(taken) {
+            let shown = if path.is_empty() { "/" } else { &path };
+            return Err(invalid(format!("volume {name:?} cannot be mounted at {shown}; use a folder such as /{name}")));
+        }
+        if mounts.iter().any(|mount| mount.path == path) {
+            return Err(invalid(format!("two volumes are to be mounted at {path}; give each a path of its own")));
+        }
+        if mounts.len() == MAX_MOUNTS {
+            return Err(invalid(format!("a container has at most {MAX_MOUNTS} mounts; mount fewer volumes")));
+        }
+        mounts.push(Mounted { name: name.to_owned(), path, read_only });
     }
+    Ok(mounts)
 }
 
 fn invalid(words: String) -> ContainerError {
@@ -302,7 +349,7 @@ fn check_text(what: &str, text: &str, total: &mut usize) -> Result<(), Container
 
 /// `NAME=value` for each variable; the values of secrets are put in here, at the edge.
 fn environment(spec: &ContainerSpec, total: &mut usize) -> Result<Vec<String>, ContainerError> {
-    let mut env = Vec::with_capacity(spec.env.len() + spec.env_secret.len());
+    let mut env = Vec::with_capacity(spec.env.len() + spec.env_secret.len() + 1);
     let check_name = |name: &str| {
         let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         if name.is_empty() || !name.chars().all(sound) || name.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
@@ -310,6 +357,16 @@ fn environment(spec: &ContainerSpec, total: &mut usize) -> Result<Vec<String>, C
         }
         Ok(())
     };
+    let lent = spec.registry_auth.is_some();
+    let set = spec.env.iter().map(|(name, _)| name).chain(spec.env_secret.iter().map(|(name, _)| name));
+    if lent && set.into_iter().any(|name| name == CONFIG_VARIABLE) {
+        return Err(invalid(format!(
+            "{CONFIG_VARIABLE} is set, and registry credentials are given, which set it too; leave one of them out"
+        )));
+    }
+    if lent {
+        env.push(format!("{CONFIG_VARIABLE}={CONFIG_DIR}"));
+    }
     for (name, value) in &spec.env {
         check_name(name)?;
         check_text(&format!("environment variable {name}"), value, total)?;
@@ -329,7 +386,8 @@ fn environment(spec: &ContainerSpec, total: &mut usize) -> Result<Vec<String>, C
 
 /// Recognises the same request after a crash. The values of secrets are not in it (they may have been rotated, and a
 /// digest of a short one could be guessed), nor are placeholders, which are new in each execution.
-fn digest(spec: &ContainerSpec, memory: u32, cpu: u32, pids: u32) -> String {
+fn digest(spec: &ContainerSpec, mounted: &[Mounted], memory: u32, cpu: u32, pids: u32) -> String {
+    let mounted: Vec<_> = mounted.iter().map(|mount| (&mount.name, &mount.path, mount.read_only)).collect();
     let secrets: Vec<&String> = spec.env_secret.iter().map(|(name, _)| name).collect();
     let described = serde_json::json!([
         1,
@@ -339,7 +397,8 @@ fn digest(spec: &ContainerSpec, memory: u32, cpu: u32, pids: u32) -> String {
         spec.env,
         secrets,
         spec.workdir,
-        spec.workspace,
+        mounted,
+        spec.registry_auth.is_some(),
         memory,
         cpu,
         pids,
@@ -362,6 +421,8 @@ fn digest(spec: &ContainerSpec, memory: u32, cpu: u32, pids: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containers::VolumePlace;
+    use windlass_contract::capability::VolumeMount;
 
     fn granted() -> ContainersScope {
         ContainersScope {
@@ -375,7 +436,14 @@ mod tests {
         ContainerSpec { image: "acme/tool:1".to_owned(), ..ContainerSpec::default() }
     }
     fn plan(spec: &ContainerSpec) -> Result<Plan, ContainerError> {
-        Plan::check(spec, &granted(), &["busybox:1".to_owned()].into())
+        Plan::check(spec, &granted(), &["busybox:1".to_owned()].into(), &volumes())
+    }
+    fn volumes() -> Volumes {
+        let declared = [("cache".to_owned(), VolumePlace::Pipeline("app".to_owned()))];
+        Volumes::new("me".to_owned(), "r1".parse().unwrap(), declared.into())
+    }
+    fn volume(name: &str, path: &str) -> VolumeMount {
+        VolumeMount { name: name.to_owned(), path: path.to_owned(), read_only: false }
     }
     fn refused(change: impl FnOnce(&mut ContainerSpec)) -> String {
         let mut spec = spec();
@@ -452,8 +520,9 @@ mod tests {
         {
             assert_eq!(refused(|spec| spec.workdir = Some(path.to_owned())), "Invalid", "{path:?}");
         }
-        for path in ["/", "//", "/proc", "/proc/x", "/sys/", "/dev/shm", "/tmp", "/..", "w"] {
+        for path in ["/", "//", "/proc", "//proc/x", "/sys/", "/dev/shm", "/tmp", "/..", "w", "", CONFIG_DIR] {
             assert_eq!(refused(|spec| spec.workspace = Some((path.to_owned(), false))), "Invalid", "{path:?}");
+            assert_eq!(refused(|spec| spec.volumes = Some(vec![volume("cache", path)])), "Invalid", "{path:?}");
         }
         for user in ["", "-u", "a b", "a:b:c", ":", "a:", "0\n", "../x"] {
             assert_eq!(refused(|spec| spec.user = Some(user.to_owned())), "Invalid", "{user:?}");
@@ -461,6 +530,38 @@ mod tests {
         assert_eq!(refused(|spec| spec.timeout_ms = Some(0)), "Invalid");
         assert_eq!(refused(|spec| spec.memory_mib = Some(5)), "Invalid");
         assert_eq!(refused(|spec| spec.cpu_millis = Some(9)), "Invalid");
+    }
+
+    #[test]
+    fn what_is_mounted() {
+        let check = |workspace: Option<&str>, asked: Option<&[(&str, &str)]>, expect: Result<&[&str], &str>| {
+            let spec = ContainerSpec {
+                workspace: workspace.map(|path| (path.to_owned(), true)),
+                volumes: asked.map(|asked| asked.iter().map(|(name, path)| volume(name, path)).collect()),
+                ..spec()
+            };
+            let found = mounts(&spec, &volumes()).map_err(|error| error.to_string());
+            let shown = |m: &Mounted| format!("{} {}{}", m.name, m.path, if m.read_only { " ro" } else { "" });
+            let found = found.map(|mounts| mounts.iter().map(shown).collect::<Vec<_>>());
+            match (&found, expect) {
+                (Ok(found), Ok(expect)) => assert_eq!(found, expect),
+                (Err(found), Err(expect)) => assert!(found.contains(expect), "{found}"),
+                _ => panic!("{found:?}, not {expect:?}"),
+            }
+        };
+        check(None, None, Ok(&["workspace /workspace"]));
+        check(Some("/src"), None, Ok(&["workspace /src ro"]));
+        check(None, Some(&[]), Ok(&[]));
+        check(None, Some(&[("cache", "/c//d/")]), Ok(&["cache /c/d"]));
+        check(Some("/src"), Some(&[("cache", "/src/cache")]), Ok(&["workspace /src ro", "cache /src/cache"]));
+        check(None, Some(&[("workspace", "/a"), ("workspace", "/b")]), Ok(&["workspace /a", "workspace /b"]));
+        check(None, Some(&[("cache", "/a"), ("workspace", "/a/")]), Err("two volumes are to be mounted at /a"));
+        check(None, Some(&[("other", "/a")]), Err("\"other\" is not one of this pipeline (cache, workspace)"));
+        check(None, Some(&[("../x", "/a")]), Err("is not one of this pipeline"));
+        let many: Vec<_> = (0..=MAX_MOUNTS).map(|n| format!("/m/{n}")).collect();
+        let many: Vec<_> = many.iter().map(|path| ("cache", path.as_str())).collect();
+        check(None, Some(&many), Err("at most 64 mounts"));
+        assert!(mounts(&spec(), &volumes()).is_ok());
     }
 
     /// There is no way to ask for more: whatever a specification says, these are what the engine is told.
@@ -475,7 +576,7 @@ mod tests {
             ..spec()
         };
         let call = crate::containers::tests_support::call("r1", "build", serde_json::json!({}));
-        let body = plan(&everything).unwrap().body(&call, 1, "me");
+        let body = plan(&everything).unwrap().body(&call, 1, "windlass-r1-build-1-1", "me", &volumes());
         let mut host_config = body.host_config.unwrap();
         let mounts = host_config.mounts.iter_mut().flatten();
         // A map without an order; the container's own labels are shown below.

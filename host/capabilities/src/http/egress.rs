@@ -44,7 +44,7 @@ pub(crate) struct Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}; only the operator can open it (egress: opened)", self.address, self.kind)
+        write!(f, "{} is {}; only the operator can open it, by WINDLASS_EGRESS_OPEN", self.address, self.kind)
     }
 }
 

@@ -8,14 +8,14 @@ use bollard::{
 };
 use futures::StreamExt as _;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use windlass_capabilities::{
-    DockerSettings, EgressPolicy, Journal, KeySource, LogSink, LogStream, Masker, StepScope, StepTools, Toolbox,
-    ToolboxSettings,
+    DockerSettings, EgressPolicy, Journal, Keep, KeySource, LogSink, LogStream, Masker, StepScope, StepTools, Toolbox,
+    ToolboxSettings, VolumePlace,
 };
 use windlass_contract::{
     Digest, Permissions, PluginRef, RunId, StepCall,
@@ -141,6 +141,7 @@ pub(crate) struct World {
     pub masker: Masker,
     pub permissions: Permissions,
     pub created_before: Vec<(u32, String)>,
+    pub volumes: BTreeMap<String, VolumePlace>,
     pub deadline: Duration,
     pub dir: Arc<tempfile::TempDir>,
 }
@@ -158,7 +159,7 @@ impl World {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let owner = format!("test-{name}");
         let toolbox = toolbox(dir.path(), &owner);
-        toolbox.sweep(|_| false).await.unwrap();
+        toolbox.sweep(|_| Keep::Nothing).await.unwrap();
         World {
             docker,
             toolbox,
@@ -168,6 +169,7 @@ impl World {
             masker: Masker::new(),
             permissions: serde_json::from_str(PERMISSIONS).unwrap(),
             created_before: Vec::new(),
+            volumes: BTreeMap::new(),
             deadline: Duration::from_secs(60),
             dir,
         }
@@ -185,6 +187,7 @@ impl World {
             masker: Masker::new(),
             permissions: self.permissions.clone(),
             created_before: self.records.made.lock().unwrap().clone(),
+            volumes: self.volumes.clone(),
             deadline: self.deadline,
             dir: self.dir.clone(),
         }
@@ -214,6 +217,7 @@ impl World {
             state: None,
             deadline: Instant::now() + self.deadline,
             created_before: self.created_before.iter().filter(|(_, name)| name.starts_with(&own)).cloned().collect(),
+            volumes: self.volumes.clone(),
             previous_run: None,
         })
     }
@@ -239,7 +243,7 @@ impl World {
     }
 
     pub(crate) async fn end(self) {
-        self.toolbox.remove_run(&self.run, false).await.unwrap();
+        self.toolbox.remove_run(&self.run, Keep::Nothing).await.unwrap();
         assert_eq!(self.left().await, 0);
     }
 }

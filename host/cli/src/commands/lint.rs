@@ -18,7 +18,7 @@ pub(crate) async fn lint(global: &Global, args: &LintArgs) -> anyhow::Result<Exi
     for file in &args.files {
         let app = App::new(global, Some(file))?;
         let source = read_source(file)?;
-        let found = load(&app, &source).await?.diagnostics;
+        let found = load(&app, &source, args.pipeline.as_deref()).await?.diagnostics;
         errors += found.iter().filter(|each| each.severity == Severity::Error).count();
         match args.format {
             LintFormat::Human => print_diagnostics(&found, &source),
@@ -71,9 +71,9 @@ pub(super) async fn ask_plugins(
         fn write(&self, _: LogEntry) {}
     }
     let runtime = app.runtime()?;
-    for step in plan.states.iter().flat_map(|state| &state.steps) {
-        let plugin = runtime.load(step.plugin.clone()).map_err(coded)?;
-        let said = runtime.validate(&plugin, &step.step_type, &step.config, Arc::new(Nowhere)).await.map_err(coded)?;
+    for (step, work) in plan.plugin_steps() {
+        let plugin = runtime.load(work.plugin.clone()).map_err(coded)?;
+        let said = runtime.validate(&plugin, &work.step_type, &work.config, Arc::new(Nowhere)).await.map_err(coded)?;
         for each in said {
             let severity = match each.severity {
                 windlass_runtime::Severity::Error => Severity::Error,
@@ -84,7 +84,7 @@ pub(super) async fn ask_plugins(
                 &step.name,
                 &each.path,
                 severity,
-                format!("{} ({})", each.message, step.plugin),
+                format!("{} ({})", each.message, work.plugin),
                 each.help,
             ));
         }

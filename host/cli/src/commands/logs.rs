@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use windlass_contract::{RunId, StepName};
 use windlass_driver::Host;
-use windlass_engine::{Run, RunStatus, StepState};
+use windlass_engine::{Run, RunStatus, StepState, StepView};
 use windlass_store::logs::LogStream;
 
 pub(crate) async fn logs(app: &App, args: LogsArgs) -> anyhow::Result<Exit> {
@@ -29,7 +29,7 @@ pub(crate) async fn logs(app: &App, args: LogsArgs) -> anyhow::Result<Exit> {
         out.flush()?;
         return Ok(Exit::Success);
     }
-    let names: Vec<StepName> = run.steps().map(|step| step.name.clone()).collect();
+    let names: Vec<StepName> = run.plan().steps().map(|step| step.name.clone()).collect();
     let printer = Arc::new(Printer { json: args.json, label: only.is_none(), names });
     if args.follow {
         follow(&host, &id, &printer, only.as_ref(), args.attempt).await?;
@@ -52,22 +52,27 @@ fn is_wanted(step: &StepName, attempt: u32, only: Option<&StepName>, only_attemp
 }
 
 fn step_of(run: &Run, text: &str) -> anyhow::Result<StepName> {
-    let mut names = run.steps().map(|step| step.name);
-    names.find(|name| name.as_str() == text).cloned().ok_or_else(|| {
-        let all: Vec<&str> = run.steps().map(|step| step.name.as_str()).collect();
+    let names = || run.plan().steps().map(|step| &step.name);
+    names().find(|name| name.as_str() == text).cloned().ok_or_else(|| {
+        let all: Vec<&str> = names().map(StepName::as_str).collect();
         UsageError(format!("the run has no step {text:?}; it has {}", all.join(", "))).into()
     })
 }
 
 fn last_attempt(run: &Run, step: &StepName) -> u32 {
-    let attempts = run.step(step).map_or(0, |step| step.attempts.len());
-    u32::try_from(attempts).unwrap_or(u32::MAX).max(1)
+    let of = |view: &StepView<'_>| (view.name == step).then(|| view.attempts.last().map(|last| last.attempt)).flatten();
+    every_step(run).iter().filter_map(of).max().unwrap_or(1)
+}
+
+/// Every step of every visit of a state.
+fn every_step(run: &Run) -> Vec<StepView<'_>> {
+    run.visits().flat_map(|visit| visit.steps).collect()
 }
 
 /// Every attempt so far, in the order in which they began.
 fn attempts(run: &Run) -> Vec<(StepName, u32)> {
-    let mut all: Vec<(u64, StepName, u32)> = run
-        .steps()
+    let mut all: Vec<(u64, StepName, u32)> = every_step(run)
+        .into_iter()
         .flat_map(|step| {
             let name = step.name.clone();
             step.attempts.into_iter().map(move |attempt| (attempt.started_ms, name.clone(), attempt.attempt))
@@ -155,7 +160,8 @@ async fn follow(
 
 /// Whether nothing more will come of an attempt.
 fn is_over(run: &Run, step: &StepName, attempt: u32) -> bool {
-    let Some(view) = run.step(step) else { return true };
+    let is_it = |view: &StepView<'_>| view.name == step && view.attempts.iter().any(|each| each.attempt == attempt);
+    let Some(view) = every_step(run).into_iter().find(is_it) else { return true };
     let of = view.attempts.iter().find(|each| each.attempt == attempt);
     of.is_some_and(|each| each.finished_ms.is_some()) || matches!(view.state, StepState::Undecided)
 }

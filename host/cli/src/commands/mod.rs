@@ -1,6 +1,7 @@
 //! The commands, a module each.
 
 mod artifact;
+mod gates;
 mod lint;
 mod logs;
 mod plan;
@@ -16,7 +17,8 @@ use crate::{
 };
 use clap::CommandFactory as _;
 use std::path::Path;
-use windlass_manifest::{Loaded, Source};
+use windlass_engine::Vote;
+use windlass_manifest::{Loaded, Loading, Source, Workflows};
 
 /// Carries the command out.
 pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
@@ -24,6 +26,12 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run(args) => run::run(&App::new(global, Some(&args.file))?, args).await,
         Command::Resume(args) => run::resume(global, args).await,
+        Command::Rerun(args) => run::rerun(global, args).await,
+        Command::Gates(args) => gates::gates(&App::new(global, None)?, args).await,
+        Command::Approve(args) => gates::vote(global, args, Vote::Approve).await,
+        Command::Reject(args) => gates::vote(global, args, Vote::Reject).await,
+        Command::Answer(args) => gates::answer(global, args).await,
+        Command::Cancel(args) => run::cancel(global, args).await,
         Command::Lint(args) => lint::lint(global, &args).await,
         Command::Plan(args) => plan::plan(&App::new(global, Some(&args.file))?, &args).await,
         Command::Schema => {
@@ -51,10 +59,13 @@ fn read_source(file: &Path) -> anyhow::Result<Source> {
     }
 }
 
-/// Loads a pipeline against what the project has installed, and adds what the plugins say about their configurations.
-async fn load(app: &App, source: &Source) -> anyhow::Result<Loaded> {
-    let installed = app.installed()?;
-    let mut loaded = windlass_manifest::load(source, &catalogue(&installed));
+/// Loads a pipeline against what the project has installed, with the workflows that it runs, and adds what the plugins say about
+/// their configurations.
+async fn load(app: &App, source: &Source, pipeline: Option<&str>) -> anyhow::Result<Loaded> {
+    let catalogue = catalogue(&app.installed()?);
+    let workflows = workflows(source)?;
+    let loading = Loading { catalogue: &catalogue, workflows: &workflows, pipeline };
+    let mut loaded = windlass_manifest::load_with(source, &loading);
     if let Some(plan) = &loaded.plan {
         lint::ask_plugins(app, plan, source, &mut loaded.diagnostics).await?;
     }
@@ -62,6 +73,34 @@ async fn load(app: &App, source: &Source) -> anyhow::Result<Loaded> {
         loaded.plan = None;
     }
     Ok(loaded)
+}
+
+/// The workflows that a file runs, and those that they run in turn: files beside the first one, by path or by name.
+fn workflows(source: &Source) -> anyhow::Result<Workflows> {
+    let folder = Path::new(&source.name).parent().map_or_else(std::path::PathBuf::new, Path::to_owned);
+    let mut known = Workflows::default();
+    let mut open = windlass_manifest::references(source);
+    while let Some(id) = open.pop() {
+        if known.knows(&id) {
+            continue;
+        }
+        let candidates = match Path::new(&id).extension() {
+            Some(_) => vec![folder.join(&id)],
+            None => vec![folder.join(format!("{id}.yaml")), folder.join(format!("{id}.yml"))],
+        };
+        match candidates.iter().find(|path| path.is_file()) {
+            Some(path) => {
+                let found = read_source(path)?;
+                open.extend(windlass_manifest::references(&found));
+                known.insert(id, found);
+            }
+            None => {
+                let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+                known.missing(id, looked.join(" and "));
+            }
+        }
+    }
+    Ok(known)
 }
 
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<Exit> {

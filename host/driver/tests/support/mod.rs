@@ -11,9 +11,12 @@ use std::{
 use tokio::sync::mpsc;
 use windlass_capabilities::{DockerSettings, EgressPolicy, KeySource, ToolboxSettings};
 use windlass_contract::{Digest, EffectClass, Permissions, PluginRef, StepName};
-use windlass_driver::{Claim, DriverError, Ending, Grants, Host, HostSettings, NewRun, Notice, Stop, carry_out};
-use windlass_engine::{Decision, Run};
-use windlass_manifest::plan::{OnFailure, Plan, Retry, State, Step, Workspace};
+use windlass_driver::{
+    Asked, Claim, DriverError, Ending, Grants, Host, HostSettings, NewRun, Notice, Request, Stop, Terms, Workspace,
+    carry_out,
+};
+use windlass_engine::{Decision, Origin, Run};
+use windlass_manifest::plan::{DEFAULT_TRANSITIONS, OnFailure, Plan, PluginWork, Retry, State, Step, Volume, Work};
 use windlass_runtime::{Runtime, Settings};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
@@ -113,18 +116,20 @@ impl Home {
         self.known.insert(digest);
         Step {
             name: self::name(name),
-            plugin: PluginRef {
-                name: "acme:x".parse().expect("a name"),
-                version: "0.1.0".parse().expect("a version"),
-                digest,
-            },
-            step_type: "step.test".to_owned(),
-            effect: EffectClass::AtMostOnce,
+            work: Work::Plugin(PluginWork {
+                plugin: PluginRef {
+                    name: "acme:x".parse().expect("a name"),
+                    version: "0.1.0".parse().expect("a version"),
+                    digest,
+                },
+                step_type: "step.test".to_owned(),
+                effect: EffectClass::AtMostOnce,
+                config: json!({}),
+                treatment: BTreeMap::new(),
+                typed: BTreeMap::new(),
+            }),
             needs: Vec::new(),
             condition: None,
-            config: json!({}),
-            treatment: BTreeMap::new(),
-            typed: BTreeMap::new(),
             timeout_ms: 60_000,
             retry: Retry::default(),
             on_failure: OnFailure::Stop,
@@ -139,12 +144,12 @@ impl Home {
     pub async fn carry_out(
         &self,
         claim: Claim,
-        decisions: &[(StepName, Decision, String)],
+        asked: Vec<Asked>,
         stop: Stop,
     ) -> (Result<Ending, DriverError>, Vec<Notice>) {
         let (tell, mut told) = mpsc::unbounded_channel();
-        let grants: Grants = self.known.iter().map(|digest| (*digest, Permissions::default())).collect();
-        let carried = carry_out(&self.host, claim, grants, decisions, stop, tell);
+        let terms = Terms { asked, stop, ..self.terms(tell) };
+        let carried = carry_out(&self.host, claim, terms);
         let ending = tokio::time::timeout(Duration::from_secs(60), carried).await.expect("it ends");
         let mut notices = Vec::new();
         while let Ok(notice) = told.try_recv() {
@@ -153,22 +158,45 @@ impl Home {
         (ending, notices)
     }
 
+    /// Every guest is granted nothing, and the run is left where it waits.
+    pub fn terms(&self, notices: mpsc::UnboundedSender<Notice>) -> Terms {
+        let grants: Grants = self.known.iter().map(|digest| (*digest, Permissions::default())).collect();
+        Terms { grants, asked: Vec::new(), stop: Stop::default(), wait: false, notices }
+    }
+
     pub async fn finish(&self, claim: Claim) -> Ending {
-        self.carry_out(claim, &[], Stop::default()).await.0.expect("an ending")
+        self.carry_out(claim, Vec::new(), Stop::default()).await.0.expect("an ending")
     }
 }
 
 pub fn new_run(steps: Vec<Step>) -> NewRun {
-    let plan = Plan {
+    new_run_of(plan(vec![State::of("main", steps)]))
+}
+
+pub fn new_run_of(plan: Plan) -> NewRun {
+    let origin = Origin { by: Some("starter".to_owned()), ..Origin::default() };
+    NewRun { plan, inputs: Map::new(), file: None, workspace: Workspace::Empty, origin }
+}
+
+pub fn plan(states: Vec<State>) -> Plan {
+    Plan {
         name: "demo".to_owned(),
         inputs: BTreeMap::new(),
+        open_inputs: false,
         env: BTreeMap::new(),
-        workspace: Workspace::default(),
-        states: vec![State { name: "main".to_owned(), steps }],
+        blackboard: Map::new(),
+        volumes: BTreeMap::from([("workspace".to_owned(), Volume::default())]),
+        states,
         initial: 0,
+        max_transitions: DEFAULT_TRANSITIONS,
+        concurrency: None,
+        workflows: BTreeMap::new(),
         strict: false,
-    };
-    NewRun { plan, inputs: Map::new(), file: None, workspace: None }
+    }
+}
+
+pub fn decide(step: &str, decision: Decision) -> Asked {
+    Asked { request: Request::Decide { step: name(step), decision }, by: "me".to_owned() }
 }
 
 pub fn name(text: &str) -> StepName {
@@ -186,4 +214,14 @@ pub fn summary(run: &Run) -> String {
         .collect();
     parts.push(format!("= {}", run.outcome().map_or_else(|| run.status().to_string(), |outcome| outcome.to_string())));
     parts.join(", ")
+}
+
+pub fn set_effect(step: &mut Step, effect: EffectClass) {
+    let Work::Plugin(work) = &mut step.work else { panic!("a step of a plugin") };
+    work.effect = effect;
+}
+
+/// Whether an event of this kind has been told.
+pub fn is_recorded(notice: &Notice, kind: &str) -> bool {
+    matches!(notice, Notice::Recorded { event, .. } if event.kind.name() == kind)
 }

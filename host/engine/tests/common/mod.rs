@@ -1,11 +1,13 @@
 //! Plans and events, briefly written.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use serde_json::{Map, json};
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use windlass_contract::{Digest, EffectClass, PluginRef, StepName};
-use windlass_engine::{Event, EventKind, Outcome, Reason, ReasonKind, Run};
-use windlass_manifest::plan::{OnFailure, Plan, Retry, RetryOn, State, Step, Treatment, Workspace};
+use windlass_engine::{Event, EventKind, Origin, Outcome, Reason, ReasonKind, Run};
+use windlass_manifest::plan::{
+    DEFAULT_TRANSITIONS, OnFailure, Plan, PluginWork, Retry, RetryOn, State, Step, Treatment, Volume, Work,
+};
 
 pub(crate) fn name(text: &str) -> StepName {
     text.parse().expect("a sound step name")
@@ -14,39 +16,56 @@ pub(crate) fn name(text: &str) -> StepName {
 pub(crate) fn step(text: &str, needs: &[&str]) -> Step {
     Step {
         name: name(text),
-        plugin: PluginRef {
-            name: "windlass:shell".parse().expect("a sound plugin name"),
-            version: "0.1.0".parse().expect("a sound version"),
-            digest: Digest::of(b"shell"),
-        },
-        step_type: "step.shell_exec".to_owned(),
-        effect: EffectClass::Idempotent,
+        work: Work::Plugin(PluginWork {
+            plugin: PluginRef {
+                name: "windlass:shell".parse().expect("a sound plugin name"),
+                version: "0.1.0".parse().expect("a sound version"),
+                digest: Digest::of(b"shell"),
+            },
+            step_type: "step.shell_exec".to_owned(),
+            effect: EffectClass::Idempotent,
+            config: json!({ "script": "true" }),
+            treatment: BTreeMap::new(),
+            typed: BTreeMap::new(),
+        }),
         needs: needs.iter().map(|need| name(need)).collect(),
         condition: None,
-        config: json!({ "script": "true" }),
-        treatment: BTreeMap::new(),
-        typed: BTreeMap::new(),
         timeout_ms: 300_000,
-        retry: Retry { max_attempts: 1, backoff_ms: 0, on: BTreeSet::from([RetryOn::Infrastructure]) },
+        retry: Retry::default(),
         on_failure: OnFailure::Stop,
     }
 }
 
 /// A step whose configuration cannot be rendered.
-pub(crate) fn broken(mut step: Step) -> Step {
-    step.config = json!({ "script": "{{ steps.nobody.x }}" });
-    step.treatment = BTreeMap::from([("/script".to_owned(), Treatment::Strict)]);
+pub(crate) fn broken(step: Step) -> Step {
+    configured(step, json!({ "script": "{{ steps.nobody.x }}" }), Treatment::Strict)
+}
+
+/// A step of this configuration, whose `script` is a template.
+pub(crate) fn configured(mut step: Step, config: Value, treatment: Treatment) -> Step {
+    let Work::Plugin(work) = &mut step.work else { panic!("a step of a plugin") };
+    work.config = config;
+    work.treatment = BTreeMap::from([("/script".to_owned(), treatment)]);
     step
 }
 
 pub(crate) fn plan(steps: Vec<Step>) -> Plan {
+    states(vec![State::of("main", steps)])
+}
+
+pub(crate) fn states(states: Vec<State>) -> Plan {
     Plan {
         name: "demo".to_owned(),
         inputs: BTreeMap::new(),
+        open_inputs: false,
         env: BTreeMap::new(),
-        workspace: Workspace { persistent: false },
-        states: vec![State { name: "main".to_owned(), steps }],
+        blackboard: Map::new(),
+        volumes: BTreeMap::from([("workspace".to_owned(), Volume { persistent: false })]),
+        states,
         initial: 0,
+        max_transitions: DEFAULT_TRANSITIONS,
+        concurrency: None,
+        workflows: BTreeMap::new(),
         strict: false,
     }
 }
@@ -63,6 +82,7 @@ pub(crate) fn plan_of(lines: &str) -> Plan {
                 Some(("retry", total)) => made.retry.max_attempts = total.parse().expect("a number"),
                 Some(("backoff", ms)) => made.retry.backoff_ms = ms.parse().expect("a number"),
                 Some(("on", _)) => drop(made.retry.on.insert(RetryOn::NonZeroExit)),
+                None if property == "jitter" => made.retry.jitter = true,
                 None if property == "continue" => made.on_failure = OnFailure::Continue,
                 None if property == "broken" => made = broken(made),
                 _ => panic!("{property:?} is not a property"),
@@ -74,6 +94,10 @@ pub(crate) fn plan_of(lines: &str) -> Plan {
 }
 
 pub(crate) fn created(plan: Plan) -> Event {
+    created_by(plan, Origin::default())
+}
+
+pub(crate) fn created_by(plan: Plan, origin: Origin) -> Event {
     Event {
         at_ms: 1000,
         kind: EventKind::RunCreated {
@@ -82,6 +106,7 @@ pub(crate) fn created(plan: Plan) -> Event {
             inputs: Map::new(),
             previous: None,
             file: Some("windlass.yaml".to_owned()),
+            origin,
         },
     }
 }
@@ -114,7 +139,7 @@ pub(crate) fn summary(run: &Run) -> String {
         }
         if let Some(skip) = step.skipped {
             line += &match skip {
-                windlass_engine::Skip::Condition => " (condition)".to_owned(),
+                windlass_engine::Skip::Condition { .. } => " (condition)".to_owned(),
                 windlass_engine::Skip::RunFailed { by } => format!(" (run failed by {by})"),
                 windlass_engine::Skip::RunCancelled => " (run cancelled)".to_owned(),
             };

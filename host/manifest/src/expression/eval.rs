@@ -3,7 +3,7 @@
 use super::{Comparison, Expr, ExprKind, Fault, Filter, Function, Path, Target, find_loose, type_name};
 use crate::{
     codes,
-    template::{Context, Status},
+    template::{Context, Status, StepContext},
 };
 use serde_json::{Number, Value};
 use std::{borrow::Cow, cmp::Ordering};
@@ -13,9 +13,9 @@ use std::{borrow::Cow, cmp::Ordering};
 pub(crate) struct Fuel(u64);
 
 impl Fuel {
-    /// For one step's configuration, or one condition: 8 Mi units. The largest outputs a step may give (1 MiB) can be
-    /// rendered some times over, and it is spent in well under 100 ms.
-    pub(crate) const DEFAULT: u64 = 8 * 1024 * 1024;
+    /// For one step's configuration, or one condition: 32 Mi units. The largest text that may come of it (4 MiB) can be
+    /// rendered some times over, and it is spent in well under half a second.
+    pub(crate) const DEFAULT: u64 = 32 * 1024 * 1024;
 
     pub(crate) fn new() -> Self {
         Fuel(Self::DEFAULT)
@@ -99,51 +99,58 @@ impl<'c> Evaluator<'c> {
 
     fn read(&self, path: &Path, expr: &Expr, fuel: &mut Fuel) -> Result<Option<Cow<'c, Value>>, Fault> {
         let context = self.context;
-        let (value, rest): (Option<Cow<'c, Value>>, &[String]) = match path.target() {
+        let value = match path.target() {
             Target::Input { name, loose, rest } => {
                 let name = if loose { find_loose(name, context.inputs.keys().map(String::as_str)) } else { Some(name) };
-                (name.and_then(|name| context.inputs.get(name)).map(Cow::Borrowed), rest)
+                name.and_then(|name| part(context.inputs.get(name)?, rest)).map(Cow::Borrowed)
             }
-            Target::Env { name, rest } => {
-                (context.env.get(name).map(|text| Cow::Owned(Value::from(text.as_str()))), rest)
-            }
-            Target::RunId => (Some(Cow::Owned(Value::from(context.run.id.as_str()))), &[]),
-            Target::RunPrevious => (context.run.previous.as_deref().map(|id| Cow::Owned(Value::from(id))), &[]),
-            Target::Outcome { step } => {
-                (context.steps.get(step).map(|step| Cow::Owned(Value::from(step.outcome.as_str()))), &[])
-            }
-            Target::Outputs { step, rest } => {
-                let Some(outputs) = context.steps.get(step).map(|step| &step.outputs) else { return Ok(None) };
-                match rest.split_first() {
-                    Some((first, rest)) => (outputs.get(first).map(Cow::Borrowed), rest),
-                    None => {
-                        let all = Value::Object(outputs.clone());
-                        fuel.burn(size(&all), &expr.span)?;
-                        (Some(Cow::Owned(all)), rest)
-                    }
+            Target::Env { name, rest: [] } => context.env.get(name).map(|text| Cow::Owned(Value::from(text.as_str()))),
+            Target::RunId => Some(Cow::Owned(Value::from(context.run.id.as_str()))),
+            Target::RunPrevious => context.run.previous.as_deref().map(|id| Cow::Owned(Value::from(id))),
+            Target::Outcome { step } => match context.steps.get(step) {
+                Some(step) => Some(outcome(step)),
+                None => self.of_another_state(step).and_then(|step| step.get("outcome")).map(Cow::Borrowed),
+            },
+            Target::Outputs { step, rest } => match context.steps.get(step) {
+                Some(step) => outputs(step, rest, expr, fuel)?,
+                None => self.of_another_state(step).and_then(|step| part(step, rest)).map(Cow::Borrowed),
+            },
+            Target::Blackboard { name, rest } => self.on_blackboard(name, rest).map(Cow::Borrowed),
+            Target::Feedback => context.feedback.as_deref().map(|text| Cow::Owned(Value::from(text))),
+            Target::Named { name, rest } => match (context.states.get(name), context.steps.get(name), rest) {
+                (Some(state), ..) => given(state, rest).map(Cow::Borrowed),
+                (None, Some(step), [key]) if key == "outcome" => Some(outcome(step)),
+                (None, Some(step), [alias, rest @ ..])
+                    if (alias == "output" || alias == "outputs") && !step.outputs.contains_key(alias) =>
+                {
+                    outputs(step, rest, expr, fuel)?
                 }
-            }
-            Target::Root(_) | Target::UnknownRun(_) | Target::UnknownStepPart { .. } | Target::Unknown(_) => {
-                (None, &[])
-            }
+                (None, Some(step), rest) => outputs(step, rest, expr, fuel)?,
+                (None, None, rest) => self.on_blackboard(name, rest).map(Cow::Borrowed),
+            },
+            Target::Env { .. }
+            | Target::Root(_)
+            | Target::UnknownRun(_)
+            | Target::UnknownState(_)
+            | Target::UnknownStepPart { .. } => None,
         };
-        let inner = match (value, rest) {
-            (value, []) => value,
-            (Some(Cow::Borrowed(mut value)), rest) => {
-                for segment in rest {
-                    let inner = match value {
-                        Value::Object(map) => map.get(segment),
-                        Value::Array(items) => segment.parse::<usize>().ok().and_then(|index| items.get(index)),
-                        _ => None,
-                    };
-                    let Some(inner) = inner else { return Ok(None) };
-                    value = inner;
-                }
-                Some(Cow::Borrowed(value))
-            }
-            _ => None,
-        };
-        Ok(inner.filter(|value| !value.is_null()))
+        Ok(value.filter(|value| !value.is_null()))
+    }
+
+    /// A step of a state that has ended: what a compensation reads of the steps before it. A step's name is its own in the
+    /// whole plan.
+    fn of_another_state(&self, step: &str) -> Option<&'c Value> {
+        self.context.states.values().find_map(|state| state.get("output")?.get(step))
+    }
+
+    /// What was put on the blackboard, else what a state has given, else an input.
+    fn on_blackboard(&self, name: &str, rest: &[String]) -> Option<&'c Value> {
+        let context = self.context;
+        match (context.blackboard.get(name), context.states.get(name)) {
+            (Some(value), _) => part(value, rest),
+            (None, Some(state)) => given(state, rest),
+            (None, None) => part(context.inputs.get(name)?, rest),
+        }
     }
 
     fn call<'e>(&mut self, function: Function, arguments: &'e [Expr], expr: &Expr, fuel: &mut Fuel) -> Evaluated<'e>
@@ -241,6 +248,46 @@ impl<'c> Evaluator<'c> {
             (_, other) => wrong("text", other),
         }
     }
+}
+
+/// The part of a value that a path leads to.
+fn part<'v>(mut value: &'v Value, rest: &[String]) -> Option<&'v Value> {
+    for segment in rest {
+        value = match value {
+            Value::Object(map) => map.get(segment)?,
+            Value::Array(items) => items.get(segment.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(value)
+}
+
+/// A part of what a state has given. `output` is all of it, where it has no `output` of its own that leads further; and what is not
+/// found beside its `output` is looked for in it, such as a step by its name.
+fn given<'v>(state: &'v Value, rest: &[String]) -> Option<&'v Value> {
+    part(state, rest).or_else(|| match rest {
+        [alias, rest @ ..] if alias == "output" || alias == "outputs" => part(state, rest),
+        rest => part(state.get("output")?, rest),
+    })
+}
+
+fn outcome<'c>(step: &StepContext) -> Cow<'c, Value> {
+    Cow::Owned(Value::from(step.outcome.as_str()))
+}
+
+/// A part of what a step has given, or all of it.
+fn outputs<'c>(
+    step: &'c StepContext,
+    rest: &[String],
+    expr: &Expr,
+    fuel: &mut Fuel,
+) -> Result<Option<Cow<'c, Value>>, Fault> {
+    let Some((first, rest)) = rest.split_first() else {
+        let all = Value::Object(step.outputs.clone());
+        fuel.burn(size(&all), &expr.span)?;
+        return Ok(Some(Cow::Owned(all)));
+    };
+    Ok(step.outputs.get(first).and_then(|value| part(value, rest)).map(Cow::Borrowed))
 }
 
 /// A scalar as text; an object or list is none.

@@ -20,8 +20,8 @@ mod check;
 mod eval;
 mod parse;
 
-pub(crate) use check::{Known, Steps, Type, boolean, check};
-pub(crate) use eval::{Evaluator, Fuel, to_text};
+pub(crate) use check::{Known, States, Steps, Type, boolean, check};
+pub(crate) use eval::{Evaluator, Fuel, size, to_text};
 pub(crate) use parse::parse;
 
 use serde_json::Value;
@@ -40,14 +40,20 @@ pub(crate) struct Fault {
     pub(crate) span: Range<usize>,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
+    /// It is told of and does not stop the run: what stands there has a meaning, and probably not the one that was meant.
+    pub(crate) warning: bool,
 }
 
 impl Fault {
     pub(crate) fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
-        Fault { code, span, message: message.into(), help: None }
+        Fault { code, span, message: message.into(), help: None, warning: false }
     }
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+    pub(crate) fn warning(mut self) -> Self {
+        self.warning = true;
         self
     }
 }
@@ -95,22 +101,33 @@ pub(crate) enum Target<'a> {
     Outcome { step: &'a str },
     /// `steps.NAME.outputs…`.
     Outputs { step: &'a str, rest: &'a [String] },
+    /// `blackboard.NAME…`: what was put there, else what a state has given, else an input.
+    Blackboard { name: &'a str, rest: &'a [String] },
+    /// `state.feedback`.
+    Feedback,
+    /// `NAME…`, where `NAME` is no root: what a state has given, else what a step has, else as `blackboard.NAME…`.
+    Named { name: &'a str, rest: &'a [String] },
     /// A root alone, such as `inputs`: always incomplete.
     Root(&'a str),
+    /// `state.x`.
+    UnknownState(&'a str),
     /// `run.x`.
     UnknownRun(&'a str),
     /// `steps.NAME.x`.
     UnknownStepPart { step: &'a str, part: &'a str },
-    /// No root of that name.
-    Unknown(&'a str),
 }
+
+/// The names that begin a path and are no state's: a state of such a name could not be read.
+pub(crate) const ROOTS: &[&str] = &["inputs", "input", "workflow", "env", "run", "steps", "blackboard", "state"];
+/// The words that are no names in an expression.
+pub(crate) const WORDS: &[&str] = &["true", "false", "null", "and", "or", "not", "in"];
 
 impl Path {
     /// Resolves the aliases of the dialects: `.Version`, `.Env.X`, `.PreviousExecutionID`, `workflow.x`, `input.x`,
-    /// `.steps.build.output.x`.
+    /// `.steps.build.output.x`, `BUILD.output.x`.
     pub(crate) fn target(&self) -> Target<'_> {
         let segments = self.segments.as_slice();
-        let Some((root, rest)) = segments.split_first() else { return Target::Unknown("") };
+        let Some((root, rest)) = segments.split_first() else { return Target::Root("") };
         match (root.as_str(), rest) {
             ("inputs" | "input" | "workflow", [name, rest @ ..]) => Target::Input { name, loose: false, rest },
             ("env", [name, rest @ ..]) => Target::Env { name, rest },
@@ -125,9 +142,12 @@ impl Path {
             }
             ("steps", [step, part, ..]) => Target::UnknownStepPart { step, part },
             ("steps", [step]) => Target::UnknownStepPart { step, part: "" },
-            ("inputs" | "input" | "workflow" | "env" | "run" | "steps", []) => Target::Root(root),
+            ("blackboard", [name, rest @ ..]) => Target::Blackboard { name, rest },
+            ("state", [part]) if part == "feedback" => Target::Feedback,
+            ("state", [part, ..]) => Target::UnknownState(part),
+            (root, []) if ROOTS.contains(&root) => Target::Root(root),
             (name, rest) if self.dotted => Target::Input { name, loose: true, rest },
-            _ => Target::Unknown(root),
+            (name, rest) => Target::Named { name, rest },
         }
     }
 

@@ -5,7 +5,8 @@ use crate::{
     catalogue::{Catalogue, Entry as InstalledEntry, Unresolved},
     codes,
     diagnostic::Report,
-    fields::{bad_name, choice, duration, known_keys, mapping, text, unknown_key_help, wrong_type},
+    dialect::{GATE_STEP, WORKFLOW_STEP},
+    fields::{bad_name, choice, duration, flag, known_keys, mapping, text, unknown_key_help, wrong_type},
     plan::{OnFailure, Retry, RetryOn},
     yaml::{Entry, Kind, Node},
 };
@@ -19,13 +20,42 @@ pub(super) struct Draft<'n> {
     pub(super) name: Option<StepName>,
     /// Where the step is shown: its name, or its first line.
     pub(super) span: Range<usize>,
-    pub(super) installed: Option<&'n InstalledEntry>,
+    pub(super) kind: Option<StepKind<'n>>,
     pub(super) needs: Option<Vec<(StepName, Range<usize>)>>,
-    pub(super) condition: Option<(String, &'n Node)>,
+    /// What must hold, all of it: `if`, and not `skip_if`.
+    pub(super) conditions: Vec<Written<'n>>,
     pub(super) config: Option<&'n Entry>,
     pub(super) timeout: Option<(u64, Range<usize>)>,
-    pub(super) retry: Retry,
+    pub(super) retry: Option<(Retry, Range<usize>)>,
     pub(super) on_failure: OnFailure,
+}
+
+/// What carries a step out.
+#[derive(Clone, Copy)]
+pub(super) enum StepKind<'n> {
+    /// An installed plugin.
+    Plugin(&'n InstalledEntry),
+    /// The engine, which waits.
+    Gate,
+    /// The engine, which runs another workflow.
+    SubRun,
+}
+
+impl<'n> StepKind<'n> {
+    pub(super) fn installed(self) -> Option<&'n InstalledEntry> {
+        match self {
+            StepKind::Plugin(entry) => Some(entry),
+            StepKind::Gate | StepKind::SubRun => None,
+        }
+    }
+}
+
+/// A condition as it is written.
+pub(super) struct Written<'n> {
+    pub(super) text: String,
+    pub(super) node: &'n Node,
+    /// It must not hold.
+    pub(super) negated: bool,
 }
 
 /// Every step of the file, each as far as it could be read.
@@ -35,8 +65,14 @@ pub(super) fn drafts<'n>(root: &'n Node, catalogue: &'n Catalogue, report: &mut 
         report.error(codes::MISSING_KEY, first, "the pipeline has no steps", Some("add `steps:`".to_owned()));
         return None;
     };
+    let items = items(entry, report)?;
+    Some(items.iter().map(|node| native(node, catalogue, report)).collect())
+}
+
+/// The steps of a list: at least one, and not too many.
+pub(super) fn items<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<&'n [Node]> {
     let Kind::List(items) = &entry.value.kind else {
-        wrong_type(&entry.value, "steps", "a list of steps", report);
+        wrong_type(&entry.value, &entry.key, "a list of steps", report);
         return None;
     };
     if items.is_empty() {
@@ -47,19 +83,21 @@ pub(super) fn drafts<'n>(root: &'n Node, catalogue: &'n Catalogue, report: &mut 
         report.error(codes::TOO_LARGE, entry.key_span.clone(), message, None);
         return None;
     }
-    Some(items.iter().map(|node| draft(node, catalogue, report)).collect())
+    Some(items)
 }
 
-fn draft<'n>(node: &'n Node, catalogue: &'n Catalogue, report: &mut Report<'_>) -> Draft<'n> {
+/// What the dialects' steps have in common: `name`, `type`, `config`, `if`, `timeout` and `retry`. Any other key but `keys` is
+/// refused.
+pub(super) fn draft<'n>(node: &'n Node, keys: &[&str], catalogue: &'n Catalogue, report: &mut Report<'_>) -> Draft<'n> {
     let mut draft = Draft {
         name: None,
         span: node.span.clone(),
-        installed: None,
+        kind: None,
         needs: None,
-        condition: None,
+        conditions: Vec::new(),
         config: None,
         timeout: None,
-        retry: Retry::default(),
+        retry: None,
         on_failure: OnFailure::Stop,
     };
     let Kind::Map(entries) = &node.kind else {
@@ -84,17 +122,21 @@ fn draft<'n>(node: &'n Node, catalogue: &'n Catalogue, report: &mut Report<'_>) 
         None => missing("type", report),
         Some(entry) => {
             if let Some(written) = text(&entry.value, "type", report) {
-                draft.installed = resolve(&written, &entry.value.span, catalogue, report);
+                draft.kind = kind(&written, &entry.value.span, catalogue, report);
             }
         }
     }
-    let own = draft.installed.and_then(|installed| installed.schema().ok());
-    for entry in entries.iter().filter(|entry| !STEP_KEYS.contains(&entry.key.as_str())) {
-        let help = match own {
-            Some(schema) if schema.keys().any(|key| key == entry.key) => {
-                Some(format!("write `{}` under `config:`", entry.key))
-            }
-            _ => unknown_key_help(&entry.key, STEP_KEYS, report),
+    let own = draft.kind.and_then(StepKind::installed).and_then(|installed| installed.schema().ok());
+    for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
+        let is_own = match draft.kind {
+            Some(StepKind::Gate) => super::gate::KEYS.contains(&entry.key.as_str()),
+            Some(StepKind::SubRun) => super::sub_run::KEYS.contains(&entry.key.as_str()),
+            _ => own.is_some_and(|schema| schema.keys().any(|key| key == entry.key)),
+        };
+        let help = if is_own {
+            Some(format!("write `{}` under `config:`", entry.key))
+        } else {
+            unknown_key_help(&entry.key, keys, report)
         };
         let message = format!("a step has no key `{}`", entry.key);
         report.error(codes::UNKNOWN_KEY, entry.key_span.clone(), message, help);
@@ -103,26 +145,46 @@ fn draft<'n>(node: &'n Node, catalogue: &'n Catalogue, report: &mut Report<'_>) 
         mapping(&entry.value, "config", report);
         draft.config = Some(entry);
     }
-    if let Some(entry) = node.get("needs") {
-        draft.needs = Some(needs(&entry.value, report));
-    }
-    if let Some(entry) = node.get("if") {
-        draft.condition = match &entry.value.kind {
-            Kind::Bool(flag) => Some((flag.to_string(), &entry.value)),
-            _ => text(&entry.value, "if", report).map(|text| (text, &entry.value)),
-        };
-    }
+    draft.conditions.extend(node.get("if").and_then(|entry| written(entry, false, report)));
     draft.timeout = node
         .get("timeout")
         .and_then(|entry| duration(&entry.value, "timeout", report).map(|millis| (millis, entry.value.span.clone())));
-    if let Some(entry) = node.get("retry") {
-        draft.retry = retry(entry, report);
-    }
+    draft.retry = node.get("retry").map(|entry| (retry(entry, report), entry.key_span.clone()));
+    draft
+}
+
+/// A condition of a step: text, or a boolean for one that always or never runs.
+pub(super) fn written<'n>(entry: &'n Entry, negated: bool, report: &mut Report<'_>) -> Option<Written<'n>> {
+    let text = match &entry.value.kind {
+        Kind::Bool(flag) => flag.to_string(),
+        _ => text(&entry.value, &entry.key, report)?,
+    };
+    Some(Written { text, node: &entry.value, negated })
+}
+
+/// A step of our own dialect.
+fn native<'n>(node: &'n Node, catalogue: &'n Catalogue, report: &mut Report<'_>) -> Draft<'n> {
+    let mut draft = draft(node, STEP_KEYS, catalogue, report);
+    draft.needs = node.get("needs").map(|entry| needs(&entry.value, report));
     if let Some(entry) = node.get("on_failure") {
         let choices = [("stop", OnFailure::Stop), ("continue", OnFailure::Continue)];
         draft.on_failure = choice(&entry.value, "on_failure", &choices, report).unwrap_or_default();
     }
     draft
+}
+
+/// What carries out steps of a type. The engine's own types are no plugin's, whatever a plugin claims.
+fn kind<'n>(
+    written: &str,
+    span: &Range<usize>,
+    catalogue: &'n Catalogue,
+    report: &mut Report<'_>,
+) -> Option<StepKind<'n>> {
+    match written {
+        GATE_STEP => Some(StepKind::Gate),
+        WORKFLOW_STEP => Some(StepKind::SubRun),
+        _ => resolve(written, span, catalogue, report).map(StepKind::Plugin),
+    }
 }
 
 fn resolve<'n>(
@@ -142,6 +204,12 @@ fn resolve<'n>(
         }
         Err(error) => error,
     };
+    report_unresolved(written, error, span, report);
+    None
+}
+
+/// Reports a step type that is not there.
+pub(crate) fn report_unresolved(written: &str, error: Unresolved, span: &Range<usize>, report: &mut Report<'_>) {
     let list = |names: &[PluginName], join| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(join);
     let (code, message, help) = match error {
         Unresolved::Unknown { nearest } => (
@@ -177,7 +245,6 @@ fn resolve<'n>(
         Unresolved::BadName(error) => (codes::BAD_NAME, error, "write namespace:name/step.x".to_owned()),
     };
     report.error(code, span.clone(), message, Some(help));
-    None
 }
 
 fn needs(node: &Node, report: &mut Report<'_>) -> Vec<(StepName, Range<usize>)> {
@@ -204,13 +271,13 @@ fn needs(node: &Node, report: &mut Report<'_>) -> Vec<(StepName, Range<usize>)> 
     needs
 }
 
-fn retry(entry: &Entry, report: &mut Report<'_>) -> Retry {
+pub(crate) fn retry(entry: &Entry, report: &mut Report<'_>) -> Retry {
     let mut retry = Retry::default();
     let node = &entry.value;
     if mapping(node, "retry", report).is_none() {
         return retry;
     }
-    known_keys(node, &["max_attempts", "backoff", "on"], "`retry`", report);
+    known_keys(node, &["max_attempts", "backoff", "jitter", "on"], "`retry`", report);
     match node.get("max_attempts").map(|entry| &entry.value) {
         None => {
             let help = "add `max_attempts:`, the attempts in total".to_owned();
@@ -227,6 +294,9 @@ fn retry(entry: &Entry, report: &mut Report<'_>) -> Retry {
             },
             _ => wrong_type(node, "max_attempts", "a number", report),
         },
+    }
+    if let Some(entry) = node.get("jitter") {
+        retry.jitter = flag(&entry.value, "jitter", report).unwrap_or_default();
     }
     if let Some(entry) = node.get("backoff") {
         retry.backoff_ms = duration(&entry.value, "backoff", report).unwrap_or_default();

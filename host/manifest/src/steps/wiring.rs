@@ -1,8 +1,7 @@
 //! How the steps hang together: names, `needs`, cycles, and what one step may read of another.
 
-use super::draft::Draft;
+use super::draft::{Draft, StepKind};
 use crate::{catalogue::Entry as InstalledEntry, codes, diagnostic::Report, expression::Steps, graph::Graph};
-use serde_json::Value;
 use std::collections::HashMap;
 use windlass_contract::StepName;
 
@@ -59,7 +58,7 @@ impl<'n> Wiring<'n> {
         let mut wiring = Wiring {
             names: drafts.iter().map(|draft| draft.name.as_ref()).collect(),
             index,
-            installed: drafts.iter().map(|draft| draft.installed).collect(),
+            installed: drafts.iter().map(|draft| draft.kind.and_then(StepKind::installed)).collect(),
             graph: None,
         };
         let graph = Graph::new(needs);
@@ -129,11 +128,6 @@ impl Steps for View<'_, '_> {
         }
     }
     fn outputs(&self, name: &str) -> Option<Vec<&str>> {
-        let entry = self.wiring.installed[*self.wiring.index.get(name)?]?;
-        let schema = &entry.installed.step.output_schema;
-        if schema.get("additionalProperties") != Some(&Value::Bool(false)) {
-            return None;
-        }
-        Some(schema.get("properties")?.as_object()?.keys().map(String::as_str).collect())
+        self.wiring.installed[*self.wiring.index.get(name)?]?.outputs()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{catalogue, source};
 use std::{fs, path::Path};
-use windlass_manifest::{Severity, Source, editor_schema, load, render, to_github, to_json, to_sarif};
+use windlass_manifest::{Severity, Source, load, render, to_github, to_json, to_sarif};
 
 #[test]
 fn each_broken_file_says_what_to_write_instead() {
@@ -56,27 +56,4 @@ fn a_file_cannot_steer_the_terminal() {
     let source = source("name: x\n\"\\e[2Jkey\": 1\nsteps: []\n");
     let shown = render(&load(&source, &catalogue()).diagnostics, &source, false);
     assert!(shown.contains("WL0010") && !shown.contains('\u{1b}'), "{shown:?}");
-}
-
-#[test]
-fn the_editor_schema_is_one_and_knows_each_step_type() {
-    let schema = editor_schema(&catalogue());
-    let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string());
-    // The broken plugin's schema stays as it is: the editor says so too.
-    assert!(validator.is_err());
-    let sound = crate::installed().into_iter().filter(|step| step.plugin.name.name() != "broken").collect();
-    let schema = editor_schema(&windlass_manifest::Catalogue::new(sound));
-    let validator = jsonschema::validator_for(&schema).expect("a sound schema");
-    let check = |step: serde_json::Value, expect: bool| {
-        let file = serde_json::json!({ "name": "x", "steps": [step] });
-        assert_eq!(validator.is_valid(&file), expect, "{file}");
-    };
-    let step =
-        |config: serde_json::Value| serde_json::json!({ "name": "a", "type": "step.shell_exec", "config": config });
-    check(step(serde_json::json!({ "image": "x", "commands": ["y"], "artifacts_out": [{ "key": "k" }] })), true);
-    check(step(serde_json::json!({ "image": "x", "commands": ["y"], "memory_mib": "{{ inputs.m }}" })), true);
-    check(step(serde_json::json!({ "image": "x", "commands": ["y"], "memory_mib": "much" })), false);
-    check(step(serde_json::json!({ "image": "x", "commands": ["y"], "artifacts_out": [{ "kee": "k" }] })), false);
-    check(serde_json::json!({ "name": "a", "type": "step.notify" }), false);
-    check(serde_json::json!({ "name": "a", "type": "acme:slack/step.notify" }), true);
 }

@@ -1,11 +1,12 @@
 //! Templates and conditions while a run goes on.
 
-use crate::plan;
+use crate::{plan, work};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use windlass_contract::CodedError;
 use windlass_manifest::template::{
-    Context, RunContext, Status, StepContext, evaluate_condition, mentions_status, render_config, render_env,
+    Context, MAX_EXPLAINED_CHARS, RunContext, Status, StepContext, evaluate_condition, evaluate_expression, explain,
+    mentions_status, render_config, render_env, render_text, render_value,
 };
 
 const OK: Status = Status { all_needs_ok: true, any_failed: false, cancelled: false };
@@ -26,6 +27,7 @@ fn context() -> Context {
             "unit-tests".to_owned(),
             StepContext { outcome: "succeeded".to_owned(), outputs: map(outputs) },
         )]),
+        ..Context::default()
     }
 }
 
@@ -34,7 +36,7 @@ fn rendered(text: &str, strict: bool) -> Result<(Value, usize), String> {
     let (mut plan, _) =
         plan("name: x\nsteps: [{ name: a, type: 'acme:slack/step.notify', config: { text: \"{{ 'x' }}\" } }]");
     plan.strict = strict;
-    let mut step = plan.states[0].steps[0].clone();
+    let mut step = work(&plan.states[0].steps[0]).clone();
     step.config["text"] = Value::from(text);
     render_config(&step, &plan, &context())
         .map(|(config, warnings)| (config["text"].clone(), warnings.len()))
@@ -157,8 +159,8 @@ fn a_typed_value_stays_one() {
     let check = |value: &str, n: Value, expect: Result<Value, &str>| {
         let (plan, _) = plan(&file(value));
         let context = Context { inputs: map(json!({ "n": n, "s": "x" })), ..Context::default() };
-        let given =
-            render_config(&plan.states[0].steps[0], &plan, &context).map(|(config, _)| config["memory_mib"].clone());
+        let given = render_config(work(&plan.states[0].steps[0]), &plan, &context)
+            .map(|(config, _)| config["memory_mib"].clone());
         assert_eq!(given.map_err(|error| error.message), expect.map_err(str::to_owned), "{value}");
     };
     check("{{ inputs.n }}", json!(64), Ok(json!(64)));
@@ -176,6 +178,162 @@ fn the_pipelines_env_is_rendered_without_its_secrets() {
     let mut context = Context { inputs: map(json!({ "v": "2" })), ..Context::default() };
     context.env = render_env(&plan, &context).expect("an environment").0;
     assert_eq!(context.env, BTreeMap::from([("V".to_owned(), "v2".to_owned())]));
-    let (config, _) = render_config(&plan.states[0].steps[0], &plan, &context).expect("a configuration");
+    let (config, _) = render_config(work(&plan.states[0].steps[0]), &plan, &context).expect("a configuration");
     assert_eq!(config, json!({ "image": "i:v2", "commands": ["c"], "env": { "V": "v2", "T": "secret:a/b" } }));
+}
+
+/// As the engine has it when a state is entered for the second time.
+fn in_a_workflow() -> Context {
+    Context {
+        inputs: map(json!({ "task": "count lines", "requirements": "fast", "BUILD": "an input" })),
+        states: map(json!({
+            "BUILD": { "exit_code": 101, "stderr": "error: `x`\n<b> & \"q\"", "stdout": "", "outcome": "failed" },
+            "TEST": { "unit-tests": { "stdout": "ok", "exit_code": 0 }, "lint": { "stderr": "warn" } },
+            "REVIEW": { "consensus": { "score": 0.8 }, "agents": [{ "output": "fine" }, { "output": { "score": 1 } }] },
+            "CODE": { "output": { "files": ["a.rs"] }, "status": "completed" },
+            "ASK": { "response": "yes" },
+        })),
+        blackboard: map(
+            json!({ "registry": "r.example", "TEST": "put there", "nothing": null, "scan": { "passed": true } }),
+        ),
+        steps: BTreeMap::from([(
+            "deploy".to_owned(),
+            StepContext { outcome: "succeeded".to_owned(), outputs: map(json!({ "url": "u", "outcome": "own" })) },
+        )]),
+        feedback: Some("Build failed:\n{{ x }}".to_owned()),
+        ..Context::default()
+    }
+}
+
+fn empty_plan() -> windlass_manifest::plan::Plan {
+    plan("name: x\nsteps: [{ name: a, type: 'acme:slack/step.notify' }]").0
+}
+
+#[test]
+fn states_the_blackboard_and_feedback() {
+    let (plan, context) = (empty_plan(), in_a_workflow());
+    let check = |text: &str, expect: &str| {
+        let rendered = render_text(text, &plan, &context, "feedback");
+        assert_eq!(rendered, Ok((expect.to_owned(), Vec::new())), "{text}");
+    };
+    check("{{BUILD.output.exit_code}} {{ BUILD.exit_code }} {{ BUILD.outputs.exit_code }}", "101 101 101");
+    check("{{BUILD.output.stderr}}", "error: `x`\n<b> & \"q\"");
+    check("{{TEST.output.unit-tests.stdout}} {{ TEST.lint.stderr }} {{ TEST['unit-tests'].exit_code }}", "ok warn 0");
+    check("{{REVIEW.consensus.score}} {{REVIEW.agents.0.output}} {{ REVIEW.agents[1].output.score }}", "0.8 fine 1");
+    check(
+        "{{ CODE.output.files.0 }} {{ CODE.output.status }} {{ CODE.status }} {{ CODE.output | json }}",
+        "a.rs completed completed {\"files\":[\"a.rs\"]}",
+    );
+    check("{{ ASK.response }} {{ ASK.output.response }}", "yes yes");
+    check("{{state.feedback}}", "Build failed:\n{{ x }}");
+    check("{{ blackboard.registry }} {{ registry }} {{ blackboard.TEST }}", "r.example r.example put there");
+    check(
+        "{{ blackboard.ASK.response }} {{ blackboard.task }} {{ blackboard.requirements }} {{ requirements }}",
+        "yes count lines fast fast",
+    );
+    check(
+        "{{ workflow.task }} {{ input.task }} {{ inputs.task }} {{ inputs.BUILD }}",
+        "count lines count lines count lines an input",
+    );
+    check("{{ deploy.url }} {{ deploy.outputs.url }} {{ deploy.output.url }} {{ deploy.outcome }}", "u u u succeeded");
+    check("{{ BUILD.output | keys | length }} {{ BUILD.output.nothing | default('d') }}", "4 d");
+
+    let warned = |text: &str, expect: usize| {
+        let (rendered, warnings) = render_text(text, &plan, &context, "feedback").expect("text");
+        assert_eq!((rendered.as_str(), warnings.len()), ("", expect), "{text}");
+        let strict = windlass_manifest::plan::Plan { strict: true, ..plan.clone() };
+        let error = render_text(text, &strict, &context, "feedback").expect_err(text);
+        assert_eq!((error.code().to_string().as_str(), error.place.as_str()), ("WL0105", "feedback"));
+    };
+    warned("{{ GONE.output.stdout }}", 1);
+    warned("{{ BUILD.output.stdout.deeper }}{{ TEST.output.fmt.stdout }}", 2);
+    warned("{{ REVIEW.agents.9.output }}{{ blackboard.nothing }}{{ blackboard.gone }}", 3);
+
+    let fails = |text: &str, expect: &str| {
+        let error = render_text(text, &plan, &context, "prompt").expect_err(text);
+        assert_eq!(format!("{} {}", error.code(), error.message), expect);
+    };
+    fails("{{ BUILD.output }}", "WL0106 an object is no text");
+    fails("{{ REVIEW.agents }}", "WL0106 a list is no text");
+    fails("{{ blackboard.scan }}", "WL0106 an object is no text");
+    fails("secret:{{ registry }}", "WL0108 a rendered value begins with `secret:`");
+}
+
+#[test]
+fn a_value_keeps_its_type_where_it_is_a_single_expression() {
+    let (plan, context) = (empty_plan(), in_a_workflow());
+    let check =
+        |text: &str, expect: Value| assert_eq!(render_value(text, &plan, &context, "input"), Ok(expect), "{text}");
+    check("{{ BUILD.exit_code }}", json!(101));
+    check(" {{ blackboard.scan }} ", json!({ "passed": true }));
+    check("{{ REVIEW.agents }}", json!([{ "output": "fine" }, { "output": { "score": 1 } }]));
+    check("{{ BUILD.exit_code == 101 }}", json!(true));
+    check("code {{ BUILD.exit_code }}", json!("code 101"));
+    check("plain", json!("plain"));
+    check("{{ gone }}", Value::Null);
+    let strict = windlass_manifest::plan::Plan { strict: true, ..plan.clone() };
+    assert_eq!(
+        render_value("{{ gone }}", &strict, &context, "input").expect_err("missing").code().to_string(),
+        "WL0105"
+    );
+    let hidden = Context { blackboard: map(json!({ "x": [{ "k": "secret:a/b" }] })), ..Context::default() };
+    assert_eq!(render_value("{{ x }}", &plan, &hidden, "input").expect_err("a secret").code().to_string(), "WL0108");
+}
+
+#[test]
+fn expressions_of_transitions_and_gates() {
+    let context = in_a_workflow();
+    let check = |text: &str, expect: bool| assert_eq!(evaluate_expression(text, &context), Ok(expect), "{text}");
+    check("scan.passed == true", true);
+    check("BUILD.output.exit_code != 0 and REVIEW.consensus.score >= 0.8", true);
+    check("gone.passed == true", false);
+    check("contains(BUILD.output.stderr, 'error') && ASK.response == 'no'", false);
+    let fails = |text: &str, expect: &str| {
+        assert_eq!(evaluate_expression(text, &context).expect_err(text).code().to_string(), expect);
+    };
+    fails("success()", "WL0101");
+    fails("BUILD.output.exit_code", "WL0104");
+    fails("BUILD.output.exit_code == '101'", "WL0104");
+    fails("{{ BUILD }}", "WL0100");
+}
+
+#[test]
+fn an_expression_is_explained_by_its_values() {
+    let context = in_a_workflow();
+    let check = |text: &str, expect: Value| {
+        let found: Vec<Value> = explain(text, &context).into_iter().map(|(path, value)| json!([path, value])).collect();
+        assert_eq!(Value::Array(found), expect, "{text}");
+    };
+    check(
+        "success() and BUILD.output.exit_code == 0 or (.Task == 'x' and BUILD.output.exit_code < 3) and gone.x | default(registry) == ''",
+        json!([["BUILD.output.exit_code", 101], [".Task", "count lines"], ["gone.x", null], ["registry", "r.example"]]),
+    );
+    check("scan.passed and blackboard.scan", json!([["scan.passed", true], ["blackboard.scan", { "passed": true }]]));
+    check("'x' == 1", json!([]));
+    check("((", json!([]));
+    let long = Context {
+        blackboard: map(json!({ "text": "é".repeat(1000), "list": vec!["x"; 1000] })),
+        ..Context::default()
+    };
+    let found = explain("text == '' and list == null", &long);
+    assert_eq!(found[0].1.as_str().map(|text| text.chars().count()), Some(MAX_EXPLAINED_CHARS + 1));
+    assert_eq!(found[1].1, json!("a list of 2001 bytes"));
+}
+
+#[test]
+fn both_streams_of_a_step_fit_into_a_text() {
+    let stream = "x".repeat(1024 * 1024);
+    let context =
+        Context { states: map(json!({ "BUILD": { "stdout": stream, "stderr": stream } })), ..Context::default() };
+    let (text, _) = render_text(
+        "out:\n{{ BUILD.output.stdout }}\nerr:\n{{ BUILD.output.stderr }}\n",
+        &empty_plan(),
+        &context,
+        "feedback",
+    )
+    .expect("both streams");
+    assert_eq!(text.len(), 2 * stream.len() + 12);
+    let error =
+        render_text(&"{{ BUILD.stdout }}".repeat(5), &empty_plan(), &context, "feedback").expect_err("too long");
+    assert!(error.message.contains("longer than 4194304 bytes"), "{error}");
 }

@@ -7,7 +7,7 @@ use crate::{
     guest::{ArtifactHandle, ContainerHandle, Guest, Held, SecretHandle},
 };
 use wasmtime::{Result, component::Resource};
-use windlass_contract::capability::{self, ContainerSpec};
+use windlass_contract::capability::{self, ContainerSpec, VolumeMount};
 
 type Spec = Resource<Held<ContainerSpec>>;
 type Answer<T> = Result<std::result::Result<T, Error>>;
@@ -77,6 +77,20 @@ impl HostContainerSpec for Guest {
     }
     async fn workspace(&mut self, spec: Spec, path: String, read_only: bool) -> Result<()> {
         self.fill(&spec, path.len(), |spec| spec.workspace = Some((path, read_only)))
+    }
+    async fn volume(&mut self, spec: Spec, name: String, path: String, read_only: bool) -> Result<()> {
+        let bytes = name.len() + path.len() + size_of::<VolumeMount>();
+        let mount = VolumeMount { name, path, read_only };
+        self.fill(&spec, bytes, |spec| spec.volumes.get_or_insert_default().push(mount))
+    }
+    async fn no_workspace(&mut self, spec: Spec) -> Result<()> {
+        self.fill(&spec, 0, |spec| {
+            spec.volumes.get_or_insert_default();
+        })
+    }
+    async fn registry_auth(&mut self, spec: Spec, credentials: Resource<SecretHandle>) -> Result<()> {
+        let secret = self.table.get(&credentials)?.0.clone();
+        self.fill(&spec, 0, |spec| spec.registry_auth = Some(secret))
     }
     async fn pull(&mut self, spec: Spec, policy: PullPolicy) -> Result<()> {
         let policy = match policy {

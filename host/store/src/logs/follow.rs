@@ -18,6 +18,8 @@ pub enum Followed {
 pub struct Follower {
     path: PathBuf,
     reader: Option<LogReader>,
+    /// Where to begin in the first log that is seen.
+    from: u64,
     source: Source,
 }
 
@@ -33,11 +35,24 @@ enum Source {
 
 impl Follower {
     pub(super) fn live(path: PathBuf, progress: watch::Receiver<u64>) -> Self {
-        Follower { path, reader: None, source: Source::Live(progress) }
+        Follower { path, reader: None, from: 0, source: Source::Live(progress) }
     }
 
     pub(super) fn foreign(path: PathBuf, dir: &Path) -> Result<Self, StoreError> {
-        Ok(Follower { path, reader: None, source: Source::Foreign(Watch::new(dir)?) })
+        Ok(Follower { path, reader: None, from: 0, source: Source::Foreign(Watch::new(dir)?) })
+    }
+
+    /// Begins where an earlier follower was ([`Follower::offset`]), which may have been in another process. Where the log is
+    /// shorter than that, it was begun anew, and the first thing that is seen is [`Followed::Restarted`].
+    #[must_use]
+    pub fn from(mut self, offset: u64) -> Self {
+        self.from = offset;
+        self
+    }
+
+    /// Where the next frame begins, in bytes from the log's beginning.
+    pub fn offset(&self) -> u64 {
+        self.reader.as_ref().map_or(self.from, LogReader::offset)
     }
 
     /// What comes next, waiting for it; `None` at the log's end. An attempt that printed nothing has no log and so no end, and neither
@@ -77,6 +92,11 @@ impl Follower {
     pub fn try_next(&mut self) -> Result<Option<Followed>, StoreError> {
         if self.reader.is_none() {
             self.reader = LogReader::open(&self.path)?;
+            if let Some(reader) = &mut self.reader
+                && !reader.go_to(std::mem::take(&mut self.from))?
+            {
+                return Ok(Some(Followed::Restarted));
+            }
         }
         let Some(reader) = &mut self.reader else { return Ok(None) };
         if let Some(frame) = reader.next_frame()? {

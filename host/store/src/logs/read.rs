@@ -5,7 +5,7 @@ use crate::StoreError;
 use bytes::Bytes;
 use std::{
     fs::{File, Metadata},
-    io::{ErrorKind, Read},
+    io::{ErrorKind, Read, Seek as _, SeekFrom},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -63,6 +63,26 @@ impl LogReader {
             }
         }
         Ok(None)
+    }
+
+    /// Where the next frame begins, in bytes from the log's beginning.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Goes on where an earlier reader was ([`LogReader::offset`]). Says whether there is that much: a log that was begun
+    /// anew after a crash may be shorter, and is then read from its beginning.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn go_to(&mut self, offset: u64) -> Result<bool, StoreError> {
+        let len = self.file.metadata().map_err(StoreError::io("look at the log", &self.path))?.len();
+        if offset > len {
+            return Ok(false);
+        }
+        self.file.seek(SeekFrom::Start(offset)).map_err(StoreError::io("read the log", &self.path))?;
+        self.offset = offset;
+        Ok(true)
     }
 
     /// Whether the log's own end was reached: its attempt has ended, and nothing will come.

@@ -4,7 +4,7 @@
 use serde_json::{Map, json};
 use std::{future::Future, time::Duration};
 use windlass_contract::{RunId, StepName};
-use windlass_engine::{Event, EventKind, Outcome};
+use windlass_engine::{Event, EventKind, Origin, Outcome};
 
 /// What must happen at once has happened after this, on the slowest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,7 +23,7 @@ pub(crate) fn step() -> StepName {
 
 pub(crate) fn created(run: &str, name: &str, at_ms: u64) -> Event {
     let plan = json!({
-        "name": name, "inputs": {}, "env": {}, "workspace": {"persistent": false},
+        "name": name, "inputs": {}, "env": {}, "volumes": {"workspace": {"persistent": false}},
         "states": [{"name": "main", "steps": []}], "initial": 0, "strict": false,
     });
     let kind = EventKind::RunCreated {
@@ -32,6 +32,7 @@ pub(crate) fn created(run: &str, name: &str, at_ms: u64) -> Event {
         inputs: Map::new(),
         previous: None,
         file: Some("windlass.yaml".to_owned()),
+        origin: Origin::default(),
     };
     Event { at_ms, kind }
 }

@@ -2,7 +2,7 @@
 
 use crate::style;
 use std::process::ExitCode;
-use windlass_contract::CodedError;
+use windlass_contract::{Code, CodedError};
 use windlass_engine::Outcome;
 
 /// How the command ended.
@@ -54,14 +54,20 @@ pub(crate) struct UsageError(pub(crate) String);
 
 /// An error of ours, with its code and help, as it crosses into `anyhow`.
 pub(crate) fn coded<E: CodedError + Send + Sync + 'static>(error: E) -> anyhow::Error {
-    let (code, help) = (error.code().to_string(), error.help());
-    anyhow::Error::new(error).context(Coded { code, help })
+    let (code, help) = (error.code(), error.help());
+    let exit = if ASKED_WRONGLY.contains(&code) { Exit::Usage } else { Exit::Infrastructure };
+    anyhow::Error::new(error).context(Coded { code: code.to_string(), help, exit })
 }
+
+/// What is refused because of who asks or what the run is, and not because anything is broken: a vote, a rerun, a decision,
+/// files that a rerun needs and that are gone. Nothing was executed.
+const ASKED_WRONGLY: &[Code] = &[Code(213), Code(214), Code(216), Code(1102), Code(1107)];
 
 #[derive(Debug)]
 struct Coded {
     code: String,
     help: Option<String>,
+    exit: Exit,
 }
 
 impl std::fmt::Display for Coded {
@@ -92,5 +98,5 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     if let Some(help) = coded.and_then(|coded| coded.help.as_ref()) {
         anstream::eprintln!("  {}help{}: {help}", style::HELP.render(), style::HELP.render_reset());
     }
-    Exit::Infrastructure.into()
+    coded.map_or(Exit::Infrastructure, |coded| coded.exit).into()
 }

@@ -2,7 +2,7 @@
 //!
 //! A state is one step, or several that start at once; kinds are sugar for installed step types (`step.container_run`,
 //! `step.agent`) and for what the engine does itself. Loading goes over the file three times: the states as they are written
-//! ([`draft`]), then how they hang together ([`graph`]), and last what they ask of their step types and read of each other
+//! ([`draft`]), then how they hang together ([`mod@graph`]), and last what they ask of their step types and read of each other
 //! ([`container`], [`agents`], [`waiting`]), for which the graph must be known. What is legal and probably not meant is told at
 //! the end ([`lints`]).
 //!

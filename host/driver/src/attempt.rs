@@ -135,13 +135,12 @@ impl Attempt {
     async fn keep_log(&self) {
         let (shared, step, attempt) = (Arc::clone(&self.shared), self.step.clone(), self.attempt);
         let keep = move || -> Result<(), String> {
-            let words = |error: &dyn std::fmt::Display| error.to_string();
             let key =
-                format!("{RESERVED_KEYS}log/{step}/{attempt}").parse().map_err(|error| words(&error as &NameError))?;
+                format!("{RESERVED_KEYS}log/{step}/{attempt}").parse().map_err(|error: NameError| error.to_string())?;
             let parts = &shared.host.parts;
-            let mut draft = parts.toolbox.artifacts().begin(&shared.run, &key).map_err(|error| words(&error))?;
-            parts.logs.raw(&shared.run, &step, attempt, &mut draft).map_err(|error| words(&error))?;
-            draft.finish(PLAIN_TEXT).map(|_| ()).map_err(|error| words(&error))
+            let mut draft = parts.toolbox.artifacts().begin(&shared.run, &key).map_err(|error| error.to_string())?;
+            parts.logs.raw(&shared.run, &step, attempt, &mut draft).map_err(|error| error.to_string())?;
+            draft.finish(PLAIN_TEXT).map(drop).map_err(|error| error.to_string())
         };
         let kept = tokio::task::spawn_blocking(keep).await;
         if let Err(error) = kept.map_err(|panic| panic.to_string()).and_then(|kept| kept) {

@@ -31,6 +31,19 @@ pub enum SequenceStatus {
     Cancelled,
 }
 
+impl SequenceStatus {
+    /// Its name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            SequenceStatus::Pending => "pending",
+            SequenceStatus::Running => "running",
+            SequenceStatus::Completed => "completed",
+            SequenceStatus::Failed => "failed",
+            SequenceStatus::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// Where a step of it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,12 +125,11 @@ pub fn view(run: &Run) -> SequenceView<'_> {
         (RunStatus::Finished, _) => SequenceStatus::Failed,
         _ => SequenceStatus::Running,
     };
-    let is = |wanted: SequenceStepStatus| move |step: &SequenceStepView<'_>| step.status == wanted;
     SequenceView {
         id: run.id(),
         status,
         current_step: steps.iter().rposition(|step| step.started_at.is_some()).unwrap_or(0),
-        failed_steps: steps.iter().filter(|step| is(SequenceStepStatus::Failed)(step)).count(),
+        failed_steps: steps.iter().filter(|step| step.status == SequenceStepStatus::Failed).count(),
         steps_snapshot: steps,
     }
 }
@@ -134,14 +146,7 @@ pub fn advance(
     let refused = |why| EngineError::NotAdvanced { why };
     let now = view(run);
     if now.status != SequenceStatus::Running {
-        let status = match now.status {
-            SequenceStatus::Pending => "pending",
-            SequenceStatus::Running => "running",
-            SequenceStatus::Completed => "completed",
-            SequenceStatus::Failed => "failed",
-            SequenceStatus::Cancelled => "cancelled",
-        };
-        return Err(refused(format!("the run is {status}, not running")));
+        return Err(refused(format!("the run is {}, not running", now.status.name())));
     }
     let gates = run.gates();
     let Some(gate) = gates.first() else {

@@ -82,7 +82,7 @@ pub fn check(json: &str) -> Vec<Diagnostic> {
         return vec![diagnostic(Severity::Error, "", "the configuration is not JSON", "")];
     };
     let key = config.pointer("/profile/api_key");
-    let key = key.filter(|key| !key.as_str().is_some_and(|text| text.contains("{{")));
+    let key = key.filter(|key| !key.as_str().is_some_and(windlass_plugin::fields::is_template));
     let key = key.and_then(|key| Reference::deserialize(key).err());
     let key = key.map(|error| ("/profile/api_key".to_owned(), error.to_string()));
     let volumes = config.get("volumes").and_then(|volumes| Vec::<VolumeMount>::deserialize(volumes).ok());

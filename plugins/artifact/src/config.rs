@@ -105,7 +105,9 @@ pub fn check(step_type: &str, json: &str) -> Vec<Diagnostic> {
     let Ok(config) = serde_json::from_str::<serde_json::Value>(json) else {
         return vec![diagnostic(Severity::Error, "", "the configuration is not JSON", "")];
     };
-    let text = |key: &str| config.get(key).and_then(serde_json::Value::as_str).filter(|text| !text.contains("{{"));
+    let text = |key: &str| {
+        config.get(key).and_then(serde_json::Value::as_str).filter(|text| !windlass_plugin::fields::is_template(text))
+    };
     let mut found = Vec::new();
     let path = if step_type == PUSH { "source_path" } else { "dest" };
     if let Some(Err(why)) = text(path).map(workspace_path) {

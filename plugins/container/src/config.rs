@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use windlass_plugin::{
     Diagnostic, Severity, diagnostic,
-    fields::decimal,
+    fields::{decimal, refused},
     files::{Mounts, VolumeMount},
 };
 
@@ -157,12 +157,6 @@ pub fn check(json: &str) -> Vec<Diagnostic> {
     let mounts = volumes.and_then(|volumes| Mounts::new(Some(volumes)).err());
     let mounts = mounts.map(|(index, message)| (format!("/volumes/{index}/mount_path"), message));
     refused.chain(mounts).map(|(path, message)| diagnostic(Severity::Error, path, message, "")).collect()
-}
-
-/// Why `value` is not a `T`; a template is not known yet, and no value is fine.
-fn refused<'a, T: Deserialize<'a>>(value: Option<&'a serde_json::Value>) -> Option<String> {
-    let value = value.filter(|value| !value.as_str().is_some_and(|text| text.contains("{{")))?;
-    T::deserialize(value).err().map(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -62,3 +62,14 @@ impl<'a> EnvValue<'a> {
         if value.starts_with("secret:") { EnvValue::Secret(value) } else { EnvValue::Text(value) }
     }
 }
+
+/// Whether a text is filled in later: what it says is not known yet.
+pub fn is_template(text: &str) -> bool {
+    text.contains("{{")
+}
+
+/// Why `value` is not a `T`; a template is not known yet, and no value is fine.
+pub fn refused<'a, T: Deserialize<'a>>(value: Option<&'a serde_json::Value>) -> Option<String> {
+    let value = value.filter(|value| !value.as_str().is_some_and(is_template))?;
+    T::deserialize(value).err().map(|error| error.to_string())
+}

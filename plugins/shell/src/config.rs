@@ -5,7 +5,10 @@
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_plugin::{Diagnostic, Severity, diagnostic, fields::decimal};
+use windlass_plugin::{
+    Diagnostic, Severity, diagnostic,
+    fields::{decimal, is_template, refused},
+};
 
 pub use windlass_plugin::fields::{EnvValue, PullPolicy, User};
 
@@ -212,12 +215,6 @@ pub fn check(json: &str) -> Vec<Diagnostic> {
     found
 }
 
-/// Why `value` is not a `T`; a template is not known yet, and no value is fine.
-fn refused<'a, T: Deserialize<'a>>(value: Option<&'a serde_json::Value>) -> Option<String> {
-    let value = value.filter(|value| !value.as_str().is_some_and(is_template))?;
-    T::deserialize(value).err().map(|error| error.to_string())
-}
-
 fn check_artifacts(artifacts: &ArtifactsOut, found: &mut Vec<Diagnostic>) {
     let mut keys = BTreeSet::new();
     for (index, artifact) in artifacts.iter().enumerate() {
@@ -230,10 +227,6 @@ fn check_artifacts(artifacts: &ArtifactsOut, found: &mut Vec<Diagnostic>) {
             found.push(diagnostic(Severity::Error, pointer, message, "give each artifact a key of its own"));
         }
     }
-}
-
-fn is_template(text: &str) -> bool {
-    text.contains("{{")
 }
 
 #[cfg(test)]

@@ -82,10 +82,7 @@ impl Carrier {
         kinds: Vec<EventKind>,
     ) -> Result<Vec<Command>, DriverError> {
         let mut draft = claim.draft();
-        let mut commands = Vec::new();
-        for kind in kinds {
-            commands.extend(draft.add(kind)?);
-        }
+        let commands = draft.add(kinds)?;
         let events = draft.events;
         let told = self.commit(claim, events, Vec::new()).await?;
         self.act(&claim.run, commands.clone());
@@ -158,10 +155,7 @@ impl Carrier {
             }
         }
         let mut draft = claim.draft();
-        let mut commands = Vec::new();
-        for kind in kinds {
-            commands.extend(draft.add(kind)?);
-        }
+        let commands = draft.add(kinds)?;
         let events = draft.events;
         let told = self.commit(claim, events, Vec::new()).await?;
         for after in after {
@@ -370,7 +364,7 @@ impl Carrier {
         while claim.run.queued_in().is_some() && !stop.gently.is_cancelled() {
             let before = claim.run.clone();
             let mut draft = claim.draft();
-            let commands = draft.add(EventKind::GroupEntered {})?;
+            let commands = draft.add(vec![EventKind::GroupEntered {}])?;
             let events = draft.events;
             let standing = Standing { turn: true, ..Standing::of(&claim.run, &events) };
             let first = claim.next;

@@ -12,11 +12,15 @@ pub(crate) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// The run takes an event, and the intents that follow from it; gives the commands whose effects may begin when all of
+    /// The run takes events, each with the intents that follow from it; gives the commands whose effects may begin when all of
     /// it is durable.
-    pub(crate) fn add(&mut self, kind: EventKind) -> Result<Vec<Command>, DriverError> {
-        let commands = self.apply(kind)?;
-        self.intend(commands)
+    pub(crate) fn add(&mut self, kinds: Vec<EventKind>) -> Result<Vec<Command>, DriverError> {
+        let mut commands = Vec::new();
+        for kind in kinds {
+            let follow = self.apply(kind)?;
+            commands.extend(self.intend(follow)?);
+        }
+        Ok(commands)
     }
 
     /// Adds, for every command that can be answered at once, its answer: the intent to begin something, the next state, the end.

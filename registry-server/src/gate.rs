@@ -13,7 +13,7 @@ use windlass_package::{
     install::check_facts,
     manifest::{MAX_COMPONENT, MAX_MANIFEST, MAX_README, MAX_SUMMARY, Manifest, is_deceptive},
     oci::{self, ImageManifest},
-    release::{LINE_FORMAT, PublishRequest, Release},
+    release::{LINE_FORMAT, PublishRequest, Release, Status},
     signature::PublisherKey,
 };
 use windlass_runtime::Inspection;
@@ -212,12 +212,15 @@ pub(crate) async fn publish(
         contract: facts.contract,
         imports: facts.imports,
         permissions: manifest.permissions,
+        dependencies: manifest.dependencies,
+        engine: manifest.engine,
+        keywords: manifest.keywords,
         summary: manifest.summary,
         licence: manifest.licence,
         source: manifest.source,
         published: jiff::Timestamp::now(),
         signature: request.signature.clone(),
-        yanked: None,
+        status: Status::Ok,
     };
     // Once more with the door shut: another publication may have come through meanwhile.
     let _door = registry.0.publishing.lock().await;
@@ -351,7 +354,7 @@ fn signature(
     let Some(signature) = &request.signature else {
         return Err(Refused::Signature(format!("{name}@{version} is not signed")).into());
     };
-    if !signature.holds(name, version, digest, &manifest.permissions) {
+    if !signature.holds(manifest.statement(digest)) {
         return Err(Refused::Signature(format!(
             "the signature by {} is not over {name}@{version} with this component and these permissions",
             signature.key

@@ -112,7 +112,7 @@ impl Index {
         let mut found: Vec<(Reverse<u8>, Release)> = Vec::new();
         for (name, document) in self.read().iter() {
             let newest = newest(&document.releases, &semver::VersionReq::STAR)
-                .or_else(|| document.releases.iter().rev().find(|release| release.yanked.is_none()));
+                .or_else(|| document.releases.iter().rev().find(|release| release.status.is_ok()));
             let Some(release) = newest else { continue };
             let name = name.to_string();
             let text = format!("{name} {} {}", release.summary.to_lowercase(), release.steps.join(" "));

@@ -227,10 +227,8 @@ async fn an_index_that_was_tampered_with() {
     check("another plugin's line", &|r| r[1].name = "acme:other".parse().unwrap(), false).await;
     let other_key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
     let resign = |r: &mut Vec<windlass_package::release::Release>| {
-        let version = "0.3.0".parse().unwrap();
-        let signature =
-            windlass_package::signature::sign(&other_key, &r[1].name, &version, &r[1].digest, &r[1].permissions);
-        let new = windlass_package::release::Release { version, signature: Some(signature), ..r[1].clone() };
+        let mut new = windlass_package::release::Release { version: "0.3.0".parse().unwrap(), ..r[1].clone() };
+        new.signature = Some(new.statement().sign(&other_key));
         r.push(new);
     };
     check("a new version by another key", &resign, true).await;
@@ -238,7 +236,7 @@ async fn an_index_that_was_tampered_with() {
     digest changed: WL0815 acme:echo@0.2.0 must not be installed: the signature by ed25519:… is not over this name, version, content and these permissions
     digest changed, known: WL0814 the registry REGISTRY went back on what it had published of acme:echo: version 0.2.0 had the digest sha256:… and now has sha256:…
     signature stripped: WL0816 acme:echo@0.2.0 is not signed
-    signature stripped, known: WL0814 the registry REGISTRY went back on what it had published of acme:echo: version 0.2.0 has another signature or other permissions than before
+    signature stripped, known: WL0814 the registry REGISTRY went back on what it had published of acme:echo: version 0.2.0 has another signature, other permissions or other dependencies than before
     signature replayed from another version: WL0815 acme:echo@0.2.0 must not be installed: the signature by ed25519:… is not over this name, version, content and these permissions
     permissions widened: WL0815 acme:echo@0.2.0 must not be installed: the signature by ed25519:… is not over this name, version, content and these permissions
     version taken back, known: WL0814 the registry REGISTRY went back on what it had published of acme:echo: version 0.2.0 is gone

@@ -6,14 +6,9 @@ mod common;
 
 use common::{Author, DESCRIPTOR, ELSEWHERE, GROUP, STATE, World, component, runtime};
 use serde_json::{Value, json};
-use windlass_contract::{Digest, Permissions};
+use windlass_contract::Digest;
 use windlass_package::{
-    PackageError,
-    manifest::Manifest,
-    oci,
-    publish::Prepared,
-    release::PublishRequest,
-    signature::{Signature, sign},
+    PackageError, manifest::Manifest, oci, publish::Prepared, release::PublishRequest, signature::Signature,
 };
 
 const NONE: &str = "{}";
@@ -28,17 +23,13 @@ fn forge(name: &str, version: &str, permissions: &str, wasm: Vec<u8>, home: &win
         .replace("readme: README.md\n", "");
     let key = home.make_signing_key("acme").unwrap();
     let manifest = Manifest::parse(&yaml).ok();
-    let asked = manifest.as_ref().map(|m| m.permissions.clone()).unwrap_or_default();
     let digest = Digest::of(&wasm);
-    let sound = ("acme:echo".parse().unwrap(), "0.1.0".parse().unwrap());
-    let (name_typed, version_typed) =
-        manifest.as_ref().map_or(sound, |manifest| (manifest.name.clone(), manifest.version.clone()));
-    let signature = sign(&key, &name_typed, &version_typed, &digest, &asked);
+    let sound = Author::new("acme:echo", "0.1.0", "{}", wasm.clone()).manifest();
+    let signature = manifest.as_ref().unwrap_or(&sound).statement(&digest).sign(&key);
     let any = component(DESCRIPTOR, "", "any");
     let facts = windlass_runtime::inspect(&any).unwrap();
-    let mut for_packing =
-        Manifest::parse(&std::fs::read_to_string(author.folder.path().join("plugin.yaml")).unwrap()).unwrap();
-    for_packing.permissions = asked;
+    let mut for_packing = author.manifest();
+    for_packing.permissions = manifest.map(|manifest| manifest.permissions).unwrap_or_default();
     let package = oci::package(&for_packing, &yaml, &facts, wasm, None, &signature);
     let request = PublishRequest {
         name: name.to_owned(),
@@ -130,9 +121,8 @@ async fn each_refusal() {
     case("a replayed signature", replayed).await;
     let mut stranger = forge("acme:echo", "0.2.0", NONE, sound());
     let key = ed25519_dalek::SigningKey::from_bytes(&[3; 32]);
-    let version = "0.2.0".parse().unwrap();
-    let signed = sign(&key, &"acme:echo".parse().unwrap(), &version, &Digest::of(&sound()), &Permissions::default());
-    stranger.request.signature = Some(signed);
+    let manifest = Author::new("acme:echo", "0.2.0", NONE, sound()).manifest();
+    stranger.request.signature = Some(manifest.statement(&Digest::of(&sound())).sign(&key));
     case("a stranger's key", stranger).await;
     let mut garbage = forge("acme:echo", "0.2.0", NONE, sound());
     let honest = garbage.request.signature.take().unwrap();
@@ -223,7 +213,7 @@ async fn readme_limits() {
         let manifest = Manifest::parse(&yaml).unwrap();
         let facts = windlass_runtime::inspect(&author.wasm).unwrap();
         let digest = Digest::of(&author.wasm);
-        let signature = sign(&key, &manifest.name, &manifest.version, &digest, &manifest.permissions);
+        let signature = manifest.statement(&digest).sign(&key);
         // The packing takes text; bytes that are none are put in by hand.
         let mut package = oci::package(&manifest, &yaml, &facts, author.wasm.clone(), Some("PLACE"), &signature);
         package.blobs.push(readme.to_vec());

@@ -78,7 +78,7 @@ fn judge(
             why: format!("it is signed by {}, and {} is known by {key}", signature.key, name.namespace()),
         },
         (Some(signature), known) => {
-            if signature.holds(name, &release.version, &release.digest, &release.permissions) {
+            if signature.holds(release.statement()) {
                 Verification::Verified { key: signature.key, first_seen: known.is_none() }
             } else {
                 Verification::Bad {
@@ -363,6 +363,7 @@ async fn install_one(
             registry: registry.url().to_string(),
             contract: release.contract,
             signature: release.signature,
+            dependencies: release.dependencies,
             permissions: release.permissions,
         },
     );
@@ -400,7 +401,13 @@ async fn resolve(registry: &Registry, request: &Request, locked: Option<&Locked>
                 .iter()
                 .rev()
                 .take(10)
-                .map(|r| format!("{}{}", r.version, if r.yanked.is_some() { " (yanked)" } else { "" }))
+                .map(|r| {
+                    format!(
+                        "{}{}",
+                        r.version,
+                        r.status.notice().map(|(state, _)| format!(" ({state})")).unwrap_or_default()
+                    )
+                })
                 .collect::<Vec<_>>()
                 .join(", "),
         },
@@ -504,7 +511,7 @@ pub fn undeclared(imports: &std::collections::BTreeSet<Interface>, permissions: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{manifest::read_yaml, release::tests::release, signature::sign};
+    use crate::{manifest::read_yaml, release::tests::release};
     use ed25519_dalek::SigningKey;
 
     fn permissions(yaml: &str) -> Permissions {
@@ -531,7 +538,7 @@ mod tests {
         let key = PublisherKey::of(&ours);
         let unsigned = release("1.0.0");
         let signed_by = |signer: &SigningKey, of: &Release| {
-            let signature = sign(signer, &of.name, &of.version, &of.digest, &of.permissions);
+            let signature = of.statement().sign(signer);
             Release { signature: Some(signature), ..of.clone() }
         };
         let signed = signed_by(&ours, &unsigned);
@@ -601,6 +608,7 @@ mod tests {
             registry: "http://127.0.0.1:1".to_owned(),
             contract: semver::Version::new(0, 1, 0),
             signature: None,
+            dependencies: Default::default(),
             permissions: wide.clone(),
         };
         let lock = Lock { plugins: [(name.clone(), locked)].into() };

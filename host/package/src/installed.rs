@@ -124,9 +124,7 @@ fn signature_health(home: &Home, locked: &Locked) -> Result<Health, PackageError
         (Some(signature), Some(key)) if signature.key != key => {
             format!("it is signed by {}, and {} is known by {key}", signature.key, locked.name.namespace())
         }
-        (Some(signature), _)
-            if !signature.holds(&locked.name, &locked.version, &locked.digest, &locked.permissions) =>
-        {
+        (Some(signature), _) if !signature.holds(locked.statement()) => {
             format!("what windlass.lock says is not what {} signed", signature.key)
         }
         (None, Some(key)) => format!("it is not signed, and {} is known by {key}", locked.name.namespace()),

@@ -4,7 +4,8 @@
 //! compiled and described. Two halves:
 //!
 //! - *formats*, pure, shared with `registry-server`: the plugin manifest ([`manifest`]), the index line and the publish
-//!   request ([`release`]), signatures ([`signature`]), the OCI packaging ([`oci`]);
+//!   request ([`release`]), signatures ([`signature`]), the
+//!   index's signed snapshot ([`snapshot`]), the OCI packaging ([`oci`]);
 //! - *effects*: the user's folder ([`home`]), the store of components ([`store`]), the project's lock and grants
 //!   ([`lock`], [`grants`]), the HTTP client ([`client`]), and what is built of those: [`mod@install`], [`mod@installed`],
 //!   [`publish`].
@@ -35,6 +36,7 @@ pub mod oci;
 pub mod publish;
 pub mod release;
 pub mod signature;
+pub mod snapshot;
 pub mod store;
 
 pub use components::Components;

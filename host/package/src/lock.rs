@@ -5,7 +5,7 @@
 use crate::{
     PackageError,
     files::{Mode, read_text, write_atomic},
-    signature::Signature,
+    signature::{Signature, Statement},
 };
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub struct Locked {
     /// Who signed it; none: it was installed with `--allow-unsigned`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
+    /// The plugins that it calls, and in which versions; covered by the signature.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dependencies: BTreeMap<PluginName, VersionReq>,
     /// What it asks for; covered by the signature.
     #[serde(default)]
     pub permissions: Permissions,
@@ -52,6 +55,17 @@ impl Locked {
     /// The plugin as errors and calls name it.
     pub fn plugin(&self) -> PluginRef {
         PluginRef { name: self.name.clone(), version: self.version.clone(), digest: self.digest }
+    }
+
+    /// What its publisher signed.
+    pub fn statement(&self) -> Statement<'_> {
+        Statement {
+            name: &self.name,
+            version: &self.version,
+            digest: &self.digest,
+            permissions: &self.permissions,
+            dependencies: &self.dependencies,
+        }
     }
 }
 
@@ -165,6 +179,7 @@ mod tests {
                 key: PublisherKey::of(&ed25519_dalek::SigningKey::from_bytes(&[1; 32])),
                 signature: "00".to_owned(),
             }),
+            dependencies: [("windlass:log".parse().unwrap(), "^0.1".parse().unwrap())].into(),
             permissions: read_yaml("x", asked).unwrap(),
         };
         Lock { plugins: [(locked.name.clone(), locked)].into() }
@@ -186,6 +201,9 @@ mod tests {
         [plugin.signature]
         key = "ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"
         signature = "00"
+
+        [plugin.dependencies]
+        "windlass:log" = "^0.1"
 
         [plugin.permissions]
         secrets = ["cloud/*"]
@@ -224,7 +242,7 @@ mod tests {
         windlass.lock is not valid (line 1, column 1): it has the format 2, this version of Windlass reads 1
         windlass.lock is not valid (line 5, column 8): plugin name "windlass:../shell" is not valid: write namespace:name, each part lower-case letters, digits and single hyphens, starting with a letter, at most 64 characters
         windlass.lock is not valid (line 7, column 10): digest "md5:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" is not valid: write sha256: and 64 lower-case hex digits
-        windlass.lock is not valid (line 8, column 1): unknown field `registri`, expected one of `name`, `version`, `digest`, `registry`, `contract`, `signature`, `permissions`
+        windlass.lock is not valid (line 8, column 1): unknown field `registri`, expected one of `name`, `version`, `digest`, `registry`, `contract`, `signature`, `dependencies`, `permissions`
         windlass.lock is not valid: windlass:shell is locked twice (a merge that was not finished?)
         windlass.lock is not valid (line 1, column 9): key with no value, expected `=`
         "#);

@@ -3,11 +3,14 @@
 //! Parsed, not sanitised: each value is of its type or the file is refused, with line and column. Keys that are not known
 //! are refused, so that a typing mistake in a permission is not lost.
 
-use crate::PackageError;
-use semver::Version;
+use crate::{PackageError, signature::Statement};
+use semver::{Version, VersionReq};
 use serde::{Deserialize, Deserializer, de::Error as _};
-use std::path::{Component as Segment, Path, PathBuf};
-use windlass_contract::{Permissions, PluginName};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Component as Segment, Path, PathBuf},
+};
+use windlass_contract::{Digest, Permissions, PluginName};
 
 /// The file's name.
 pub const FILE: &str = "plugin.yaml";
@@ -17,6 +20,12 @@ pub const MAX_MANIFEST: u64 = 64 * 1024;
 pub const MAX_SUMMARY: usize = 200;
 /// Longest README, in bytes: a page, not a book; images stay where they are.
 pub const MAX_README: u64 = 512 * 1024;
+/// Most plugins that one plugin calls: what a person can oversee.
+pub const MAX_DEPENDENCIES: usize = 32;
+/// Most keywords: what a card can show.
+pub const MAX_KEYWORDS: usize = 10;
+/// Longest keyword, in characters.
+pub const MAX_KEYWORD: usize = 30;
 /// Largest component, in bytes: three times a Python one.
 pub const MAX_COMPONENT: u64 = 64 * 1024 * 1024;
 
@@ -43,9 +52,58 @@ pub struct Manifest {
     pub readme: Option<PathBuf>,
     /// Path of the built component, relative to the manifest's folder.
     pub component: PathBuf,
+    /// Words that it may be found by: at most [`MAX_KEYWORDS`], each of lower-case letters, digits and hyphens.
+    #[serde(default, deserialize_with = "keywords")]
+    pub keywords: BTreeSet<String>,
+    /// The versions of Windlass that it runs on, such as `>=0.1, <0.3`.
+    #[serde(default, deserialize_with = "engine")]
+    pub engine: Option<VersionReq>,
+    /// The plugins that it calls, and in which versions.
+    #[serde(default, deserialize_with = "dependencies")]
+    pub dependencies: BTreeMap<PluginName, VersionReq>,
     /// What it asks for.
     #[serde(default, deserialize_with = "permissions")]
     pub permissions: Permissions,
+}
+
+fn keywords<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
+    let words = BTreeSet::<String>::deserialize(deserializer)?;
+    if words.len() > MAX_KEYWORDS {
+        return Err(D::Error::custom(format!("there are {} keywords, at most {MAX_KEYWORDS} are kept", words.len())));
+    }
+    let sound = |word: &String| {
+        (1..=MAX_KEYWORD).contains(&word.len())
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    match words.iter().find(|word| !sound(word)) {
+        None => Ok(words),
+        Some(word) => {
+            let word: String = word.chars().take(80).collect();
+            Err(D::Error::custom(format!(
+                "{word:?} is not a keyword: write 1 to {MAX_KEYWORD} lower-case letters, digits and hyphens"
+            )))
+        }
+    }
+}
+
+fn dependencies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<PluginName, VersionReq>, D::Error> {
+    let dependencies = BTreeMap::<PluginName, String>::deserialize(deserializer)?;
+    if dependencies.len() > MAX_DEPENDENCIES {
+        let count = dependencies.len();
+        return Err(D::Error::custom(format!("it calls {count} plugins, at most {MAX_DEPENDENCIES} are allowed")));
+    }
+    dependencies.into_iter().map(|(name, text)| Ok((name, requirement(&text)?))).collect()
+}
+
+fn engine<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<VersionReq>, D::Error> {
+    requirement(&String::deserialize(deserializer)?).map(Some)
+}
+
+fn requirement<E: serde::de::Error>(text: &str) -> Result<VersionReq, E> {
+    text.parse().map_err(|_| {
+        let text: String = text.chars().take(80).collect();
+        E::custom(format!("{text:?} is not a range of versions such as ^1.2 or >=0.1, <0.3"))
+    })
 }
 
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
@@ -176,6 +234,17 @@ impl Manifest {
         read_yaml(FILE, text)
     }
 
+    /// What its publisher signs, for the component with this digest.
+    pub fn statement<'a>(&'a self, digest: &'a Digest) -> Statement<'a> {
+        Statement {
+            name: &self.name,
+            version: &self.version,
+            digest,
+            permissions: &self.permissions,
+            dependencies: &self.dependencies,
+        }
+    }
+
     /// Reads the manifest in `folder`, and gives its text too.
     ///
     /// # Errors
@@ -248,6 +317,11 @@ permissions: { containers: {images: [from-config], network: true, memory-mib: 81
             check("secrets: [from-config]", "secrets-reveal: true"),
             check("secrets: [from-config]", "http: {hosts: [a.b], methods: [get]}"),
             check("component:", "name: a:b\ncomponent:"),
+            check("component:", "keywords: [Docker]\ncomponent:"),
+            check("component:", "keywords: [<b>]\ncomponent:"),
+            check("component:", "engine: newest\ncomponent:"),
+            check("component:", "dependencies: {docker: '^1'}\ncomponent:"),
+            check("component:", "dependencies: {'windlass:docker': one}\ncomponent:"),
         ]
         .into();
         insta::assert_snapshot!(all.join("\n"), @r#"
@@ -256,7 +330,7 @@ permissions: { containers: {images: [from-config], network: true, memory-mib: 81
         plugin.yaml is not valid (line 2, column 10): "1.0" is not a semantic version such as 1.2.3: unexpected end of input while parsing minor version number
         plugin.yaml is not valid (line 2, column 10): "../../x" is not a semantic version such as 1.2.3: unexpected character '.' while parsing major version number
         plugin.yaml is not valid (line 2, column 10): the version 1.0.0+build holds build metadata; leave out what follows the +
-        plugin.yaml is not valid (line 3, column 1): unknown field `sumary`, expected one of name, version, summary, licence, source, readme, component, permissions
+        plugin.yaml is not valid (line 3, column 1): unknown field `sumary`, expected one of name, version, summary, licence, source, readme, component, keywords, engine, dependencies, permissions
         plugin.yaml is not valid (line 3, column 10): a summary has 1 to 200 characters, this one has 201
         plugin.yaml is not valid (line 3, column 10): a summary holds no control characters and none that turn the text around
         plugin.yaml is not valid (line 3, column 10): a summary holds no control characters and none that turn the text around
@@ -272,6 +346,11 @@ permissions: { containers: {images: [from-config], network: true, memory-mib: 81
         plugin.yaml is not valid (line 8, column 14): secrets-reveal reads the values of `secrets`, and no secrets are asked for
         plugin.yaml is not valid (line 8, column 14): "get" is not a method in upper case
         plugin.yaml is not valid (line 7, column 1): duplicate mapping key: name
+        plugin.yaml is not valid (line 7, column 11): "Docker" is not a keyword: write 1 to 30 lower-case letters, digits and hyphens
+        plugin.yaml is not valid (line 7, column 11): "<b>" is not a keyword: write 1 to 30 lower-case letters, digits and hyphens
+        plugin.yaml is not valid (line 7, column 9): "newest" is not a range of versions such as ^1.2 or >=0.1, <0.3
+        plugin.yaml is not valid (line 7, column 16): plugin name "docker" is not valid: write namespace:name, each part lower-case letters, digits and single hyphens, starting with a letter, at most 64 characters
+        plugin.yaml is not valid (line 7, column 15): "one" is not a range of versions such as ^1.2 or >=0.1, <0.3
         "#);
     }
 

@@ -9,7 +9,7 @@ use crate::{
     manifest::{MAX_COMPONENT, MAX_README, Manifest},
     oci::{self, Package},
     release::{PublishRequest, Release},
-    signature::{PublisherKey, sign},
+    signature::PublisherKey,
 };
 use ed25519_dalek::SigningKey;
 use std::{fs, path::Path};
@@ -79,7 +79,7 @@ pub async fn prepare(
         None if dry_run => SigningKey::generate(&mut rand::rngs::OsRng),
         None => home.make_signing_key(manifest.name.namespace())?,
     };
-    let signature = sign(&key, &manifest.name, &manifest.version, &plugin.digest, &manifest.permissions);
+    let signature = manifest.statement(&plugin.digest).sign(&key);
     let size = wasm.len() as u64;
     let package = oci::package(&manifest, &yaml, &facts, wasm, readme.as_deref(), &signature);
     let request = PublishRequest {

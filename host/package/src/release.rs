@@ -1,10 +1,10 @@
 //! One published version: the line of the sparse index, and the request that asks the gate for it.
 //!
 //! `GET /index/<namespace>/<name>` answers with one [`Release`] as JSON a line, oldest first. Lines are only ever added; of
-//! an existing line nothing changes but `yanked`. A line of a later format (`v`) is skipped by a client that does not
+//! an existing line nothing changes but `status`. A line of a later format (`v`) is skipped by a client that does not
 //! know it; within one format, keys may be added, and readers ignore those they do not know.
 
-use crate::signature::Signature;
+use crate::signature::{Signature, Statement};
 use jiff::Timestamp;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,17 @@ pub struct Release {
     pub imports: BTreeSet<Interface>,
     /// What its manifest asks for, with scopes.
     pub permissions: Permissions,
+    /// The plugins that it calls, and in which versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dependencies: BTreeMap<PluginName, VersionReq>,
+    /// The versions of Windlass that it runs on; none: every one that offers its contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<VersionReq>,
     /// One line.
     pub summary: String,
+    /// Words that it may be found by.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub keywords: BTreeSet<String>,
     /// SPDX expression.
     pub licence: String,
     /// Where its source is.
@@ -51,9 +60,63 @@ pub struct Release {
     /// Who signed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
-    /// Why it must not be chosen any more; those who have it locked keep it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yanked: Option<String>,
+    /// Whether it may be used.
+    #[serde(default, skip_serializing_if = "Status::is_ok")]
+    pub status: Status,
+}
+
+impl Release {
+    /// What its publisher signs.
+    pub fn statement(&self) -> Statement<'_> {
+        Statement {
+            name: &self.name,
+            version: &self.version,
+            digest: &self.digest,
+            permissions: &self.permissions,
+            dependencies: &self.dependencies,
+        }
+    }
+}
+
+/// Whether a release may be used. The only part of a line that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum Status {
+    /// It may.
+    #[default]
+    Ok,
+    /// It is not chosen any more; those who have it locked keep it. By its owner, who can take it back.
+    Yanked(Notice),
+    /// Neither chosen nor installed from a lock, while the registry looks into it. By the registry.
+    Quarantined(Notice),
+    /// Its bytes are gone, for good. By the registry.
+    Removed(Notice),
+}
+
+/// Why a release has a status other than ok.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// In words; for whoever meets it.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Status {
+    /// Whether it is [`Status::Ok`].
+    pub fn is_ok(&self) -> bool {
+        *self == Status::Ok
+    }
+
+    /// The state as the index writes it, and why; none when it is ok.
+    pub fn notice(&self) -> Option<(&'static str, &Notice)> {
+        match self {
+            Status::Ok => None,
+            Status::Yanked(notice) => Some(("yanked", notice)),
+            Status::Quarantined(notice) => Some(("quarantined", notice)),
+            Status::Removed(notice) => Some(("removed", notice)),
+        }
+    }
 }
 
 /// Reads an index document.
@@ -93,12 +156,12 @@ pub fn index_line(release: &Release) -> String {
     line
 }
 
-/// The newest release that satisfies `requirement` and is not yanked, by Cargo's rules: a pre-release only when the
+/// The newest release that satisfies `requirement` and is not withdrawn, by Cargo's rules: a pre-release only when the
 /// requirement names one of the same version.
 pub fn newest<'a>(releases: &'a [Release], requirement: &VersionReq) -> Option<&'a Release> {
     releases
         .iter()
-        .filter(|release| release.yanked.is_none() && requirement.matches(&release.version))
+        .filter(|release| release.status.is_ok() && requirement.matches(&release.version))
         .max_by(|a, b| a.version.cmp_precedence(&b.version).then(a.version.cmp(&b.version)))
 }
 
@@ -115,8 +178,15 @@ pub fn only_grew(before: &[Release], now: &[Release]) -> Result<(), String> {
                 ));
             }
             // What was signed cannot become unsigned or somebody else's.
-            Some(new) if new.signature != old.signature || new.permissions != old.permissions => {
-                return Err(format!("version {} has another signature or other permissions than before", old.version));
+            Some(new)
+                if new.signature != old.signature
+                    || new.permissions != old.permissions
+                    || new.dependencies != old.dependencies =>
+            {
+                return Err(format!(
+                    "version {} has another signature, other permissions or other dependencies than before",
+                    old.version
+                ));
             }
             Some(_) => {}
         }
@@ -210,18 +280,36 @@ pub(crate) mod tests {
             contract: Version::new(0, 1, 0),
             imports: [Interface::Log].into(),
             permissions: Permissions::default(),
+            dependencies: BTreeMap::new(),
+            engine: None,
+            keywords: BTreeSet::new(),
             summary: "Tell a channel".to_owned(),
             licence: "Apache-2.0".to_owned(),
             source: None,
             published: "2026-11-20T12:00:00Z".parse().unwrap(),
             signature: None,
-            yanked: None,
+            status: Status::Ok,
         }
+    }
+
+    pub(crate) fn yanked(reason: &str) -> Status {
+        Status::Yanked(Notice { reason: reason.to_owned(), since: "2026-11-21T12:00:00Z".parse().unwrap() })
     }
 
     #[test]
     fn the_line() {
         insta::assert_snapshot!(index_line(&release("1.0.0")), @r#"{"v":1,"name":"acme:slack","version":"1.0.0","digest":"sha256:92521fc3cbd964bdc9f584a991b89fddaa5754ed1cc96d6d42445338669c1305","size":7,"manifest":"sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f","kinds":["step"],"steps":["step.slack"],"contract":"0.1.0","imports":["log"],"permissions":{},"summary":"Tell a channel","licence":"Apache-2.0","published":"2026-11-20T12:00:00Z"}"#);
+    }
+
+    #[test]
+    fn the_line_of_a_withdrawn_release() {
+        let release = Release { status: yanked("leaks"), ..release("1.0.0") };
+        let line = index_line(&release);
+        assert!(
+            line.contains(r#""status":{"state":"yanked","reason":"leaks","since":"2026-11-21T12:00:00Z"}"#),
+            "{line}"
+        );
+        assert_eq!(serde_json::from_str::<Release>(&line).unwrap(), release);
     }
 
     #[test]
@@ -259,16 +347,16 @@ pub(crate) mod tests {
         check("^0.9", Some("0.9.0"));
         check("^2", None);
         check("2.0.0-rc.1", Some("2.0.0-rc.1"));
-        all[3].yanked = Some("leaks".to_owned());
+        all[3].status = yanked("leaks");
         assert_eq!(newest(&all, &VersionReq::STAR).map(|r| r.version.to_string()).as_deref(), Some("1.2.0"));
     }
 
     #[test]
     fn an_index_only_grows() {
         let before = ["1.0.0", "1.1.0"].map(release);
-        let mut yanked = ["1.0.0", "1.1.0", "1.2.0"].map(release);
-        yanked[0].yanked = Some("broken".to_owned());
-        assert_eq!(only_grew(&before, &yanked), Ok(()));
+        let mut grown = ["1.0.0", "1.1.0", "1.2.0"].map(release);
+        grown[0].status = yanked("broken");
+        assert_eq!(only_grew(&before, &grown), Ok(()));
         assert!(only_grew(&before, &before[..1]).unwrap_err().contains("1.1.0 is gone"));
         let mut changed = before.clone();
         changed[1].digest = Digest::of(b"other");

@@ -1,16 +1,16 @@
-//! Who published a release: ed25519 over a payload that binds its name, version, digest and permissions.
+//! Who published a release: ed25519 over a [`Statement`] that binds its name, version, digest, permissions and dependencies.
 //!
 //! The payload starts with a domain, and each part with its length, so that no other signature of the same key, and no
-//! other division of the same bytes, can be passed off as one. The permissions are part of it, so that a registry can
-//! neither widen nor narrow what the publisher asked for.
+//! other division of the same bytes, can be passed off as one. Permissions and dependencies are part of it, so that a
+//! registry can neither change what the publisher asked for nor slip in a plugin of somebody else's.
 //!
 //! Not here: whether a key is the right one. That is the registry's rule at publish, and [`crate::home::Home`]'s memory
 //! of keys at install.
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
-use semver::Version;
+use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 use windlass_contract::{Digest, Permissions, PluginName};
 
 /// Separates these signatures from all others.
@@ -69,46 +69,66 @@ pub struct Signature {
     pub signature: String,
 }
 
-/// What is signed.
-pub fn payload(name: &PluginName, version: &Version, digest: &Digest, permissions: &Permissions) -> Vec<u8> {
-    // Permissions hold only sorted sets, texts and numbers, so their JSON is canonical and cannot fail.
-    let permissions = serde_json::to_vec(permissions).unwrap_or_default();
-    let mut payload = Vec::with_capacity(512);
-    for part in [
-        DOMAIN,
-        name.to_string().as_bytes(),
-        version.to_string().as_bytes(),
-        digest.to_string().as_bytes(),
-        &permissions,
-    ] {
-        payload.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        payload.extend_from_slice(part);
-    }
-    payload
+/// What is signed of a release.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement<'a> {
+    /// The plugin.
+    pub name: &'a PluginName,
+    /// Its version.
+    pub version: &'a Version,
+    /// The digest of its component.
+    pub digest: &'a Digest,
+    /// What it asks for.
+    pub permissions: &'a Permissions,
+    /// The plugins that it calls.
+    pub dependencies: &'a BTreeMap<PluginName, VersionReq>,
 }
 
-/// Signs a release.
-pub fn sign(
-    key: &SigningKey,
-    name: &PluginName,
-    version: &Version,
-    digest: &Digest,
-    permissions: &Permissions,
-) -> Signature {
-    let signature = key.sign(&payload(name, version, digest, permissions));
-    Signature { key: PublisherKey::of(key), signature: hex::encode(signature.to_bytes()) }
+impl Statement<'_> {
+    /// The bytes that are signed.
+    pub fn payload(&self) -> Vec<u8> {
+        // Both hold only sorted sets, texts and numbers, so their JSON is canonical and cannot fail.
+        let permissions = serde_json::to_vec(self.permissions).unwrap_or_default();
+        let dependencies = serde_json::to_vec(self.dependencies).unwrap_or_default();
+        let (name, version, digest) = (self.name.to_string(), self.version.to_string(), self.digest.to_string());
+        framed(&[DOMAIN, name.as_bytes(), version.as_bytes(), digest.as_bytes(), &permissions, &dependencies])
+    }
+
+    /// Signs it.
+    pub fn sign(&self, key: &SigningKey) -> Signature {
+        Signature::over(key, &self.payload())
+    }
+}
+
+/// The parts in one text, each after its length, so that no two divisions of the same bytes are the same text.
+pub(crate) fn framed(parts: &[&[u8]]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    for part in parts {
+        text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        text.extend_from_slice(part);
+    }
+    text
 }
 
 impl Signature {
-    /// Whether the signature was made by its key over exactly these.
-    pub fn holds(&self, name: &PluginName, version: &Version, digest: &Digest, permissions: &Permissions) -> bool {
+    /// A signature over any text of ours that begins with a domain of its own.
+    pub(crate) fn over(key: &SigningKey, text: &[u8]) -> Self {
+        Signature { key: PublisherKey::of(key), signature: hex::encode(key.sign(text).to_bytes()) }
+    }
+
+    /// Whether its key made it over exactly this text.
+    pub(crate) fn is_over(&self, text: &[u8]) -> bool {
         let mut bytes = [0; 64];
         if hex::decode_to_slice(&self.signature, &mut bytes).is_err() {
             return false;
         }
         let Ok(key) = VerifyingKey::from_bytes(&self.key.0) else { return false };
-        key.verify_strict(&payload(name, version, digest, permissions), &ed25519_dalek::Signature::from_bytes(&bytes))
-            .is_ok()
+        key.verify_strict(text, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok()
+    }
+
+    /// Whether it was made by its key over exactly this statement.
+    pub fn holds(&self, statement: Statement<'_>) -> bool {
+        self.is_over(&statement.payload())
     }
 }
 
@@ -124,18 +144,28 @@ mod tests {
     #[test]
     fn it_binds_all_that_it_names() {
         let (name, version, digest) = ("acme:slack".parse().unwrap(), Version::new(1, 2, 3), Digest::of(b"component"));
-        let asked = Permissions { state: true, ..Permissions::default() };
-        let signature = sign(&key(1), &name, &version, &digest, &asked);
-        assert!(signature.holds(&name, &version, &digest, &asked));
+        let permissions = Permissions { state: true, ..Permissions::default() };
+        let dependencies = [("acme:http".parse().unwrap(), "^1".parse().unwrap())].into();
+        let statement = Statement {
+            name: &name,
+            version: &version,
+            digest: &digest,
+            permissions: &permissions,
+            dependencies: &dependencies,
+        };
+        let signature = statement.sign(&key(1));
+        assert!(signature.holds(statement));
 
-        assert!(!signature.holds(&"acme:slick".parse().unwrap(), &version, &digest, &asked), "another plugin");
-        assert!(!signature.holds(&name, &Version::new(1, 2, 4), &digest, &asked), "another version");
-        assert!(!signature.holds(&name, &version, &Digest::of(b"other"), &asked), "other bytes");
-        assert!(!signature.holds(&name, &version, &digest, &Permissions::default()), "other permissions");
+        let other = "acme:slick".parse().unwrap();
+        assert!(!signature.holds(Statement { name: &other, ..statement }), "another plugin");
+        assert!(!signature.holds(Statement { version: &Version::new(1, 2, 4), ..statement }), "another version");
+        assert!(!signature.holds(Statement { digest: &Digest::of(b"other"), ..statement }), "other bytes");
+        assert!(!signature.holds(Statement { permissions: &Permissions::default(), ..statement }), "other permissions");
+        assert!(!signature.holds(Statement { dependencies: &BTreeMap::new(), ..statement }), "other dependencies");
         let stolen = Signature { key: PublisherKey::of(&key(2)), ..signature.clone() };
-        assert!(!stolen.holds(&name, &version, &digest, &asked), "another key");
+        assert!(!stolen.holds(statement), "another key");
         let cut = Signature { signature: signature.signature[2..].to_owned(), ..signature };
-        assert!(!cut.holds(&name, &version, &digest, &asked), "a cut signature");
+        assert!(!cut.holds(statement), "a cut signature");
     }
 
     #[test]
@@ -154,7 +184,14 @@ mod tests {
         #[test]
         fn payloads_are_injective(a in "[a-z]{1,6}:[a-z]{1,6}", b in "[a-z]{1,6}:[a-z]{1,6}", v in 0u64..30, w in 0u64..30) {
             let of = |name: &str, version| {
-                payload(&name.parse().unwrap(), &Version::new(version, 0, 0), &Digest::of(b""), &Permissions::default())
+                Statement {
+                    name: &name.parse().unwrap(),
+                    version: &Version::new(version, 0, 0),
+                    digest: &Digest::of(b""),
+                    permissions: &Permissions::default(),
+                    dependencies: &BTreeMap::new(),
+                }
+                .payload()
             };
             prop_assert_eq!(of(&a, v) == of(&b, w), a == b && v == w);
         }

@@ -95,6 +95,10 @@ impl Author {
         author
     }
 
+    pub fn manifest(&self) -> windlass_package::manifest::Manifest {
+        windlass_package::manifest::Manifest::load(self.folder.path()).expect("a sound plugin.yaml").0
+    }
+
     pub fn write(&self, file: &str, bytes: &[u8]) {
         std::fs::write(self.folder.path().join(file), bytes).expect("a file");
     }

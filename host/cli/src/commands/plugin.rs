@@ -212,7 +212,7 @@ async fn info(app: &App, text: &str, json: bool) -> anyhow::Result<Exit> {
             "installed": info.installed.map(|each| each.locked.version),
         }));
     }
-    let Some(newest) = info.releases.iter().rev().find(|each| each.yanked.is_none()).or(info.releases.last()) else {
+    let Some(newest) = info.releases.iter().rev().find(|each| each.status.is_ok()).or(info.releases.last()) else {
         return Err(UsageError(format!("{name} has no release")).into());
     };
     anstream::println!("{} {}", style::paint(style::STRONG, &newest.name), newest.version);
@@ -240,7 +240,10 @@ async fn info(app: &App, text: &str, json: bool) -> anyhow::Result<Exit> {
     anstream::println!("\n{}", style::paint(style::STRONG, "releases"));
     let mut rows = Vec::new();
     for each in info.releases.iter().rev() {
-        let note = each.yanked.as_ref().map(|why| style::paint(style::WARNING, format_args!("yanked: {why}")));
+        let note = each
+            .status
+            .notice()
+            .map(|(state, why)| style::paint(style::WARNING, format_args!("{state}: {}", why.reason)));
         let at = u64::try_from(each.published.as_millisecond()).unwrap_or(0);
         rows.push(vec![format!("  {}", each.version), moment(at), note.unwrap_or_default()]);
     }

@@ -63,3 +63,41 @@ apt_install() {
 
 # Whether a container engine answers. The client honours DOCKER_HOST and contexts, so this is the engine that will be used.
 engine_answers() { have docker && timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+# debian_unpack FOLDER "SUITE..." PACKAGE/SUITE...: downloads packages of Debian, also of releases that this machine does not run, and
+# unpacks them below a folder that is there. It installs nothing and needs no root: lists and cache are its own, so that the system's
+# stay as they are. The mirrors are the ones that the machine uses; apt checks signatures as always.
+# Where it cannot, it says why in debian_problem and fails; each step is tested by hand, because bash switches `set -e` off in a tested
+# function.
+debian_problem=
+debian_unpack() {
+  local folder="$1" suites="$2" work uris mirror security suite
+  shift 2
+  { have apt-get && have dpkg-deb; } || { debian_problem="this is not a Debian system."; return 1; }
+  [ "$(dpkg --print-architecture)" = amd64 ] || { debian_problem="this is not an amd64 machine."; return 1; }
+  work="$(mktemp -d)" || { debian_problem="there is no temporary folder."; return 1; }
+  mkdir -p "$work"/{sources,lists/partial,cache/archives/partial,debs}
+  uris="$(apt-get --print-uris update | sed -n "s|^'\([^']*\)/dists/.*|\1|p" | sort -u)"
+  mirror="$(grep -m1 '/debian$' <<<"$uris")" || { rm -rf "$work"; debian_problem="apt knows no Debian mirror."; return 1; }
+  security="$(grep -m1 '/debian-security$' <<<"$uris")" || security="$mirror-security"
+  for suite in $suites; do
+    local at="$mirror"
+    [ "$suite" = "${suite%-security}" ] || at="$security"
+    printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' \
+      "$at" "$suite" >"$work/sources/$suite.sources"
+  done
+  local apt=(apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$work/sources"
+    -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
+  if ! "${apt[@]}" update; then
+    debian_problem="the Debian mirror does not answer."
+  elif ! (cd "$work/debs" && "${apt[@]}" download "$@"); then
+    debian_problem="the packages could not be downloaded: $*"
+  elif ! printf '%s\0' "$work"/debs/*.deb | xargs -0 -I DEB dpkg-deb -x DEB "$folder"; then
+    debian_problem="the packages could not be unpacked: $*"
+  else
+    rm -rf "$work"
+    return 0
+  fi
+  rm -rf "$work"
+  return 1
+}

@@ -20,6 +20,8 @@ readonly SECTIONS=(
   "host/driver/src|Carrying runs out"
   "host/store/src|Stored runs and logs"
   "host/package/src|Plugins and their manifests"
+  "host/rehearse/src|Recorded sessions of plugins"
+  "host/author/src|Making and testing plugins"
   "registry-server/src|The registry server"
   "host/cli/src|The command line"
   "plugins|The bundled plugins"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What building the example plugins in JavaScript, Python and C needs. All of it goes into folders of this checkout that git
+# What building plugins in JavaScript, TypeScript, Python and C needs: the examples, and what `windlass plugin new` writes. All of it goes into folders of this checkout that git
 # ignores, so it needs no root; where nothing is missing it installs nothing and needs no network.
 #
 #   JavaScript   examples/plugins/js/node_modules   npm ci
+#   TypeScript   tools/typescript/node_modules      npm ci, for the template that `windlass plugin new --lang ts` writes
 #   Python       examples/plugins/python/.venv      pip install -r requirements.txt
 #   C            tools/wasi-sdk                     put together from Debian's packages, unless WASI_SDK_PATH names a WASI SDK
 set -euo pipefail
@@ -21,6 +22,17 @@ javascript() {
   cp "$folder/package-lock.json" "$folder/node_modules/.set-up-for"
 }
 
+typescript() {
+  local template="$root/host/author/templates/ts" folder="$root/tools/typescript"
+  cmp -s "$template/package-lock.json" "$folder/node_modules/.set-up-for" && return
+  have npm || fail "npm is not on the PATH; plugins in TypeScript need it." "Install Node.js 20 or newer."
+  mkdir -p "$folder"
+  local file
+  for file in package.json package-lock.json; do sed 's/@name@/tools/' "$template/$file" >"$folder/$file"; done
+  (cd "$folder" && npm ci --no-audit --no-fund)
+  cp "$template/package-lock.json" "$folder/node_modules/.set-up-for"
+}
+
 python() {
   local folder="$PLUGINS/python"
   cmp -s "$folder/requirements.txt" "$folder/.venv/set-up-for" && return
@@ -36,30 +48,12 @@ python() {
 c() {
   [ -x "${WASI_SDK_PATH:-$SDK}/bin/wasm32-wasip2-clang" ] && return
   [ -z "${WASI_SDK_PATH:-}" ] || no_sdk "WASI_SDK_PATH is $WASI_SDK_PATH, which holds no bin/wasm32-wasip2-clang."
-  { have apt-get && have dpkg-deb; } || no_sdk "this is not a Debian system."
-  [ "$(dpkg --print-architecture)" = amd64 ] || no_sdk "this is not an amd64 machine."
-
   work="$(mktemp -d)"
   trap 'rm -rf "$work"' EXIT
-  mkdir -p "$work"/{sources,lists/partial,cache/archives/partial,debs,root}
-  # With lists and a cache of our own, so that the system's sources stay as they are. The mirrors are the ones that the
-  # machine uses; apt checks signatures as always.
-  local uris mirror security
-  uris="$(apt-get --print-uris update | sed -n "s|^'\([^']*\)/dists/.*|\1|p" | sort -u)"
-  mirror="$(grep -m1 '/debian$' <<<"$uris")" || no_sdk "apt knows no Debian mirror."
-  security="$(grep -m1 '/debian-security$' <<<"$uris")" || security="$mirror-security"
-  local source='Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n'
-  # shellcheck disable=SC2059 # the format is the line above
-  printf "$source" "$mirror" "bookworm trixie-backports" >"$work/sources/main.sources"
-  # shellcheck disable=SC2059
-  printf "$source" "$security" bookworm-security >"$work/sources/security.sources"
-  local apt=(-qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$work/sources"
-    -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
-  apt-get "${apt[@]}" update || no_sdk "the Debian mirror does not answer."
-  (cd "$work/debs" && apt-get "${apt[@]}" download wasi-libc/trixie-backports \
-    {"clang-$CLANG","libclang-cpp$CLANG","libllvm$CLANG","libclang-common-$CLANG-dev","libclang-rt-$CLANG-dev-wasm32"}/bookworm-security) || no_sdk "the packages could not be downloaded."
-  local package
-  for package in "$work"/debs/*.deb; do dpkg-deb -x "$package" "$work/root"; done
+  mkdir "$work/root"
+  debian_unpack "$work/root" "bookworm bookworm-security trixie-backports" wasi-libc/trixie-backports \
+    {"clang-$CLANG","libclang-cpp$CLANG","libllvm$CLANG","libclang-common-$CLANG-dev","libclang-rt-$CLANG-dev-wasm32"}/bookworm-security ||
+    no_sdk "$debian_problem"
 
   # The layout of a WASI SDK, as far as building a component needs it.
   local new="$work/wasi-sdk" target=wasm32-wasip2
@@ -91,5 +85,6 @@ no_sdk() {
 }
 
 javascript
+typescript
 python
 c

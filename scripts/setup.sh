@@ -3,7 +3,7 @@
 # and no network, and is done in a second. Where it cannot install, it says what to install and how.
 #
 #   scripts/setup.sh           what building and running Windlass needs
-#   scripts/setup.sh --tests   and what its tests need: the example plugins' languages, a container registry, test images
+#   scripts/setup.sh --tests   and what its tests need: the example plugins' languages, the tools of others that the registry is tested with, a container registry, test images
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -24,5 +24,6 @@ if $tests; then
   phase "container registry and other tools of the tests" scripts/setup-apt.sh --tests
   phase "Node.js and npm" scripts/setup-node.sh
   phase "tools of the example plugins' languages" scripts/setup-plugin-tools.sh
+  phase "stock tools of the registry tests (wkg, oras, cosign)" scripts/setup-stock-tools.sh
   phase "container images for the tests" scripts/test-images.sh
 fi

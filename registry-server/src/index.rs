@@ -1,128 +1,149 @@
-//! The sparse index: one file of JSON lines for each plugin, held in memory with its ETag.
+//! The sparse index as it is served: one document of JSON lines for each plugin, and the snapshot over all of them.
 //!
-//! A file is replaced as a whole by a rename, so a reader and a crash see the old one or the new one. The whole index is
-//! in memory (a release is half a kilobyte), which makes an answer one lookup; a registry of a hundred thousand packages
-//! takes the database that comes later, behind these same functions.
+//! What was asked for lately is in memory as it is sent, so that an answer is one lookup and no copy. The operator's command
+//! is another process: [`Index::refresh`] sees by the snapshot's serial that it changed something, and forgets.
 
-use crate::{error::RegistryError, storage::write_atomic};
+use crate::{
+    database::{Database, Document},
+    error::RegistryError,
+    snapshot::{self, Served},
+};
+use moka::sync::Cache;
 use std::{
-    cmp::Reverse,
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    collections::BTreeSet,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use windlass_contract::{Digest, PluginName};
-use windlass_package::release::{Release, index_line, newest, parse_index};
+use windlass_package::snapshot::SignedSnapshot;
 
-/// Most results of one search: a page; nobody reads more.
-pub const MAX_RESULTS: usize = 100;
-/// Longest query, in characters.
-pub const MAX_QUERY: usize = 200;
-
-/// One plugin's document.
-#[derive(Debug)]
-pub struct Document {
-    /// The lines.
-    pub body: String,
-    /// Its validator, with quotes.
-    pub etag: String,
-    /// What the lines say.
-    pub releases: Vec<Release>,
-}
-
-impl Document {
-    fn new(releases: Vec<Release>) -> Self {
-        let body: String = releases.iter().map(index_line).collect();
-        let etag = format!("\"{}\"", Digest::of(body.as_bytes()).short());
-        Document { body, etag, releases }
-    }
-}
+/// Most memory for documents, in bytes: those of ten thousand plugins with ten versions each.
+pub const DOCUMENT_CACHE: u64 = 64 * 1024 * 1024;
 
 /// The index.
 pub struct Index {
-    folder: PathBuf,
-    documents: RwLock<BTreeMap<PluginName, Arc<Document>>>,
+    database: Arc<dyn Database>,
+    key: snapshot::Key,
+    documents: Cache<PluginName, Arc<Document>>,
+    snapshot: RwLock<Option<Arc<Served>>>,
+    withheld: RwLock<Arc<BTreeSet<Digest>>>,
+    /// The greatest serial of which it is known that the cache holds nothing older.
+    seen: AtomicU64,
 }
 
 impl Index {
-    /// Reads the index in `folder`.
+    /// The index of a database, with the key that signs its snapshots.
     ///
     /// # Errors
-    /// When a file is damaged: a registry that forgot versions must not start.
-    pub fn open(folder: PathBuf) -> Result<Self, RegistryError> {
-        let mut documents = BTreeMap::new();
-        let io = |error| RegistryError::io("read", &folder, error);
-        fs::create_dir_all(&folder).map_err(io)?;
-        for namespace in fs::read_dir(&folder).map_err(io)? {
-            let namespace = namespace.map_err(io)?;
-            for file in fs::read_dir(namespace.path()).map_err(io)? {
-                let file = file.map_err(io)?;
-                let text = format!("{}:{}", namespace.file_name().display(), file.file_name().display());
-                // What a crash left behind (.tmp-…) is not a name.
-                let Ok(name) = text.parse::<PluginName>() else { continue };
-                let damaged = |why| RegistryError::DamagedIndex { path: file.path().display().to_string(), why };
-                let body = fs::read_to_string(file.path()).map_err(|error| damaged(error.to_string()))?;
-                let releases = parse_index(&name, &body).map_err(damaged)?;
-                documents.insert(name, Arc::new(Document::new(releases)));
-            }
-        }
-        Ok(Index { folder, documents: RwLock::new(documents) })
-    }
-
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<PluginName, Arc<Document>>> {
-        // A writer that panicked has replaced one Arc or none: the map is sound.
-        self.documents.read().unwrap_or_else(PoisonError::into_inner)
+    /// When it cannot be read.
+    pub async fn open(database: Arc<dyn Database>, key: snapshot::Key) -> Result<Self, RegistryError> {
+        let weight = |name: &PluginName, document: &Arc<Document>| {
+            u32::try_from(document.body.len() + name.repository().len() + 200).unwrap_or(u32::MAX)
+        };
+        let index = Index {
+            documents: Cache::builder().max_capacity(DOCUMENT_CACHE).weigher(weight).build(),
+            snapshot: RwLock::default(),
+            withheld: RwLock::new(Arc::new(database.withheld().await?)),
+            seen: AtomicU64::new(database.serial().await?),
+            database,
+            key,
+        };
+        Ok(index)
     }
 
     /// A plugin's document.
-    pub fn get(&self, name: &PluginName) -> Option<Arc<Document>> {
-        self.read().get(name).cloned()
-    }
-
-    /// One version.
-    pub fn release(&self, name: &PluginName, version: &semver::Version) -> Option<Release> {
-        self.get(name)?.releases.iter().find(|release| release.version == *version).cloned()
-    }
-
-    /// Every name.
-    pub fn names(&self) -> Vec<PluginName> {
-        self.read().keys().cloned().collect()
-    }
-
-    /// Adds a release: durable when this returns. The caller holds the publishing lock.
     ///
     /// # Errors
-    /// When the file cannot be written; then nothing has changed.
-    pub fn add(&self, release: Release) -> Result<(), RegistryError> {
-        let name = release.name.clone();
-        let mut releases = self.get(&name).map(|document| document.releases.clone()).unwrap_or_default();
-        releases.push(release);
-        let document = Document::new(releases);
-        write_atomic(&self.folder.join(name.namespace()).join(name.name()), document.body.as_bytes())?;
-        self.documents.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(document));
+    /// When it cannot be read.
+    pub async fn get(&self, name: &PluginName) -> Result<Option<Arc<Document>>, RegistryError> {
+        if let Some(document) = self.documents.get(name) {
+            return Ok(Some(document));
+        }
+        let Some(document) = self.database.document(name).await? else { return Ok(None) };
+        Ok(Some(self.remember(name, document)))
+    }
+
+    /// Of two that were read at once, the newer one stays.
+    fn remember(&self, name: &PluginName, document: Document) -> Arc<Document> {
+        let document = Arc::new(document);
+        let entry =
+            self.documents.entry(name.clone()).and_upsert_with(|known| match known.map(|entry| entry.into_value()) {
+                Some(known) if known.serial > document.serial => known,
+                _ => document.clone(),
+            });
+        entry.into_value()
+    }
+
+    /// Notes what this process has just committed.
+    ///
+    /// # Errors
+    /// When what follows from it cannot be read; it is read again by [`Index::refresh`] then.
+    pub async fn changed(&self, name: &PluginName, document: Document) -> Result<(), RegistryError> {
+        let serial = document.serial;
+        self.remember(name, document);
+        self.withhold().await?;
+        // What came before is known: this was all. Else something else has changed too, and the cache is emptied below.
+        let _ = self.seen.compare_exchange(serial.saturating_sub(1), serial, Ordering::AcqRel, Ordering::Acquire);
+        self.forget_snapshot();
+        self.refresh().await
+    }
+
+    /// Forgets what another process has changed.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn refresh(&self) -> Result<(), RegistryError> {
+        let serial = self.database.serial().await?;
+        if serial <= self.seen.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.withhold().await?;
+        self.documents.invalidate_all();
+        self.seen.fetch_max(serial, Ordering::AcqRel);
+        self.forget_snapshot();
         Ok(())
     }
 
-    /// The newest release of each plugin in which every word of the query occurs (name, summary, step types), names
-    /// first. Gives at most [`MAX_RESULTS`], and how many there are.
-    pub fn search(&self, query: &str) -> (Vec<Release>, usize) {
-        let query = query.chars().take(MAX_QUERY).collect::<String>().to_lowercase();
-        let words: Vec<&str> = query.split_whitespace().collect();
-        let mut found: Vec<(Reverse<u8>, Release)> = Vec::new();
-        for (name, document) in self.read().iter() {
-            let newest = newest(&document.releases, &semver::VersionReq::STAR)
-                .or_else(|| document.releases.iter().rev().find(|release| release.status.is_ok()));
-            let Some(release) = newest else { continue };
-            let name = name.to_string();
-            let text = format!("{name} {} {}", release.summary.to_lowercase(), release.steps.join(" "));
-            if words.iter().all(|word| text.contains(word)) {
-                let in_name = words.iter().filter(|word| name.contains(**word)).count();
-                found.push((Reverse(u8::try_from(in_name).unwrap_or(u8::MAX)), release.clone()));
-            }
+    async fn withhold(&self) -> Result<(), RegistryError> {
+        let withheld = Arc::new(self.database.withheld().await?);
+        *self.withheld.write().unwrap_or_else(PoisonError::into_inner) = withheld;
+        Ok(())
+    }
+
+    fn forget_snapshot(&self) {
+        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether a component or manifest must not be handed out.
+    pub fn is_withheld(&self, digest: &Digest) -> bool {
+        self.withheld.read().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    }
+
+    /// The signed snapshot as it is served.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn snapshot(&self) -> Result<Arc<Served>, RegistryError> {
+        if let Some(served) = self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Ok(served);
         }
-        let total = found.len();
-        found.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.name.cmp(&y.name)));
-        (found.into_iter().take(MAX_RESULTS).map(|(_, release)| release).collect(), total)
+        let served = Arc::new(self.key.sign(&self.database.snapshot().await?));
+        let mut place = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        match &*place {
+            Some(known) if known.serial >= served.serial => Ok(known.clone()),
+            // Something was committed since it was read: it is sound, and the last one to be.
+            _ if served.serial < self.seen.load(Ordering::Acquire) => Ok(served),
+            _ => Ok(place.insert(served).clone()),
+        }
+    }
+
+    /// The signed snapshot, for files.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn signed(&self) -> Result<SignedSnapshot, RegistryError> {
+        Ok(self.snapshot().await?.signed.clone())
     }
 }

@@ -1,12 +1,18 @@
-//! The `registry-server` binary: `serve`, and `token create`.
+//! The `registry-server` binary: serves a data folder, and is the operator's hand in it.
+
+mod market_cli;
+mod operator;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use clap::{Parser, Subcommand, ValueEnum};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use url::Url;
 use windlass_contract::CodedError as _;
-use windlass_registry_server::{GATES, Registry, RegistryError, Settings, tokens};
+use windlass_registry_server::{GATES, Registry, RegistryError, Settings, config::Config, connections};
 use windlass_runtime::{CHILD_ARGUMENT, Runtime};
+
+/// How long requests that were begun may take after the process was asked to stop, in seconds.
+const SHUTDOWN: Duration = Duration::from_secs(30);
 
 /// The registry for Windlass plugins: OCI distribution, sparse index, publish gate
 #[derive(Parser)]
@@ -29,29 +35,25 @@ enum Command {
         /// The address by which clients reach it, when it is not the one it listens on (behind a TLS proxy)
         #[arg(long, value_name = "URL")]
         public_url: Option<Url>,
+        /// A file with limits and with the issuers that are believed
+        #[arg(long, value_name = "FILE", env = "WINDLASS_REGISTRY_CONFIG")]
+        config: Option<PathBuf>,
+        /// How the log is written
+        #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+        log_format: LogFormat,
     },
-    /// Tokens for publishing
-    #[command(subcommand)]
-    Token(TokenCommand),
+    #[command(flatten)]
+    Operator(operator::Command),
+    #[command(flatten)]
+    Market(market_cli::Command),
 }
 
-#[derive(Subcommand)]
-enum TokenCommand {
-    /// Make a token and print it; it is not shown again
-    Create {
-        /// The folder that holds everything
-        #[arg(long, value_name = "DIR", env = "WINDLASS_REGISTRY_DATA")]
-        data: PathBuf,
-        /// What to call it
-        #[arg(long)]
-        name: String,
-        /// A namespace that it may publish to; may be given several times
-        #[arg(long, required = true)]
-        namespace: Vec<String>,
-        /// How many days it lives
-        #[arg(long, default_value_t = tokens::DEFAULT_DAYS)]
-        days: u32,
-    },
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// A line for a person
+    Text,
+    /// A JSON object a line
+    Json,
 }
 
 fn main() -> ExitCode {
@@ -60,11 +62,11 @@ fn main() -> ExitCode {
         // The compiler's own process: nothing else may happen in it.
         return ExitCode::from(u8::try_from(windlass_runtime::compile_child_main(&args)).unwrap_or(1));
     }
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
-        .init();
-    match run(Cli::parse().command) {
+    // Reads FAILPOINTS, which means something in builds for crash tests only.
+    let _scenario = fail::FailScenario::setup();
+    let command = Cli::parse().command;
+    log(matches!(command, Command::Serve { log_format: LogFormat::Json, .. }));
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let coded = error.downcast_ref::<RegistryError>();
@@ -75,6 +77,16 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+fn log(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        log.json().flatten_event(true).init();
+    } else {
+        log.init();
     }
 }
 
@@ -89,18 +101,27 @@ fn answer(line: &str) {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
+    let threads = tokio::runtime::Runtime::new().context("no threads")?;
     match command {
-        Command::Token(TokenCommand::Create { data, name, namespace, days }) => {
-            answer(&tokens::Tokens::new(&data).create(&name, &namespace, days)?);
+        Command::Operator(command) => {
+            for line in threads.block_on(command.run())? {
+                answer(&line);
+            }
             Ok(())
         }
-        Command::Serve { data, listen, public_url } => {
-            tokio::runtime::Runtime::new().context("no threads")?.block_on(serve(data, listen, public_url))
+        Command::Market(command) => {
+            let done = threads.block_on(command.run())?;
+            answer(done.trim_end());
+            Ok(())
+        }
+        Command::Serve { data, listen, public_url, config, .. } => {
+            threads.block_on(serve(data, listen, public_url, config))
         }
     }
 }
 
-async fn serve(data: PathBuf, listen: SocketAddr, public: Option<Url>) -> anyhow::Result<()> {
+async fn serve(data: PathBuf, listen: SocketAddr, public: Option<Url>, config: Option<PathBuf>) -> anyhow::Result<()> {
+    let config = config.map(|path| Config::load(&path)).transpose()?.unwrap_or_default();
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let local = listener.local_addr()?;
     let public = match public {
@@ -113,9 +134,24 @@ async fn serve(data: PathBuf, listen: SocketAddr, public: Option<Url>) -> anyhow
         concurrency: GATES,
     })
     .context("cannot start the sandbox")?;
-    let registry = Registry::open(Settings { data, public: public.clone(), components: Arc::new(components) })?;
+    let registry =
+        Registry::open(Settings { data, public: public.clone(), components: Arc::new(components), config }).await?;
+    let work = tokio::spawn(registry.clone().work());
     answer(&format!("registry-server listens on http://{local}, known as {public}"));
-    axum::serve(listener, registry.router()).with_graceful_shutdown(interrupted()).await?;
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let server = connections::serve(listener, registry.clone().router(), async {
+        interrupted().await;
+        tracing::info!("asked to stop: no new connections");
+        let _ = stopping.send(());
+    });
+    tokio::select! {
+        () = server => {}
+        () = async { let _ = stopped.await; tokio::time::sleep(SHUTDOWN).await } => {
+            tracing::warn!("some requests did not end in {} seconds", SHUTDOWN.as_secs());
+        }
+    }
+    work.abort();
+    registry.close().await;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! A new plugin is compared with every plugin there is. Within one namespace, which one owner holds, only names that look
 //! the same are refused; across namespaces also those that one slip of the finger separates.
 
+use crate::accounts::Namespace;
 use windlass_contract::PluginName;
 
 /// Shortest name for which one edit counts as a slip: among shorter ones, too many words are one letter apart.
@@ -42,6 +43,12 @@ pub(crate) fn too_like<'a>(new: &PluginName, existing: &'a [PluginName]) -> Opti
     })
 }
 
+/// The existing namespace that a new one is too like, if there is one.
+pub(crate) fn namespace_too_like<'a>(new: &Namespace, existing: &'a [Namespace]) -> Option<&'a Namespace> {
+    let like = |a: &str, b: &str| a != b && (skeleton(a) == skeleton(b) || slip(a, b));
+    existing.iter().find(|old| like(old.as_str(), new.as_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +70,19 @@ mod tests {
         check("windlass:shell", "windlass-labs:shell", false);
         check("windlass:shell", "acme:shell", false);
         check("ab:shell", "ac:shell", false);
+    }
+
+    #[test]
+    fn likeness_of_namespaces() {
+        let check = |old: &str, new: &str, expect: bool| {
+            let existing = [old.parse().unwrap()];
+            assert_eq!(namespace_too_like(&new.parse().unwrap(), &existing).is_some(), expect, "{new} beside {old}");
+        };
+        check("acme-tools", "acmetools", true);
+        check("acme-tools", "acme-tool", true);
+        check("modern", "modem", true);
+        check("acme", "acne", false); // too short for a slip
+        check("acme", "acme", false); // not new
+        check("acme", "other", false);
     }
 }

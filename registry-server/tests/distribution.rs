@@ -4,47 +4,14 @@
 
 mod common;
 
-use common::{Author, DESCRIPTOR, STATE, World, component};
-use reqwest::{Client, Method, StatusCode};
+use common::{Author, DESCRIPTOR, Plain, STATE, World, component, token, user};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use windlass_contract::Digest;
+use windlass_registry_server::accounts::Action;
 
 fn echo() -> Author {
     Author::new("acme:echo", "0.1.0", "{state: true}", component(DESCRIPTOR, STATE, "0.1.0"))
-}
-
-struct Plain<'a> {
-    world: &'a World,
-    http: Client,
-}
-
-impl<'a> Plain<'a> {
-    fn new(world: &'a World) -> Self {
-        // reqwest is built without a TLS provider of its own; the client under test installs it.
-        let home = world.home("plain");
-        windlass_package::client::Registry::new(&home, world.address.parse().unwrap(), None).unwrap();
-        Plain { world, http: Client::builder().no_proxy().build().unwrap() }
-    }
-
-    async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Vec<u8>) -> reqwest::Response {
-        let mut request = self.http.request(method, format!("{}{path}", self.world.address)).body(body);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        request.send().await.unwrap()
-    }
-
-    async fn get(&self, path: &str) -> reqwest::Response {
-        self.send(Method::GET, path, None, Vec::new()).await
-    }
-
-    async fn check(&self, method: Method, path: &str, token: Option<&str>, body: &[u8], expect: (StatusCode, &str)) {
-        let answer = self.send(method.clone(), path, token, body.to_vec()).await;
-        let status = answer.status();
-        let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default();
-        let code = body["errors"][0]["code"].as_str().unwrap_or_default();
-        assert_eq!((status, code), expect, "{method} {path}: {body}");
-    }
 }
 
 #[tokio::test]
@@ -179,15 +146,14 @@ async fn manifests_and_tags() {
     let manifest = plain.get("/v2/acme/echo/manifests/0.1.0").await.bytes().await.unwrap();
     let put = |reference: &str| format!("/v2/acme/echo/manifests/{reference}");
 
-    // A version's tag cannot be moved, nor made without the gate; its own content may be put again.
+    // A version's tag cannot be moved; its own content may be put again.
     let mut other: Value = serde_json::from_slice(&manifest).unwrap();
     other["annotations"] = json!({});
     let other = serde_json::to_vec(&other).unwrap();
     plain.check(Method::PUT, &put("0.1.0"), token, &other, (StatusCode::CONFLICT, "DENIED")).await;
-    plain.check(Method::PUT, &put("0.2.0"), token, &manifest, (StatusCode::FORBIDDEN, "DENIED")).await;
     plain.check(Method::PUT, &put("0.1.0"), token, &manifest, (StatusCode::CREATED, "")).await;
     assert_eq!(plain.get(&put("0.1.0")).await.bytes().await.unwrap(), manifest);
-    plain.check(Method::DELETE, &put("0.1.0"), token, b"", (StatusCode::METHOD_NOT_ALLOWED, "")).await;
+    plain.check(Method::DELETE, &put("0.1.0"), token, b"", (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED")).await;
     // Other tags are the owner's, and listed in pages.
     plain.check(Method::PUT, &put("latest"), token, &manifest, (StatusCode::CREATED, "")).await;
     let page = plain.get("/v2/acme/echo/tags/list?n=1").await;
@@ -250,4 +216,211 @@ async fn a_length_that_lies() {
     assert!(!answer.starts_with("HTTP/1.1 201"), "{answer}");
     let blob = Plain::new(&world).get(&format!("/v2/acme/echo/blobs/{digest}")).await;
     assert_eq!(blob.status(), StatusCode::NOT_FOUND);
+}
+
+/// What another tool pushes under a version is kept and served, and is no release until the gate has passed that very content.
+#[tokio::test]
+async fn versions_of_other_tools() {
+    let world = World::new().await;
+    let (author, plain) = (echo(), Plain::new(&world));
+    let token = Some(world.token.as_str());
+    let prepared = world.prepare(&author).await;
+    for blob in &prepared.package.blobs {
+        let upload = format!("/v2/acme/echo/blobs/uploads/?digest={}", Digest::of(blob));
+        plain.check(Method::POST, &upload, token, blob, (StatusCode::CREATED, "")).await;
+    }
+    let manifest = prepared.package.manifest.clone();
+    let put = "/v2/acme/echo/manifests/0.1.0";
+    plain.check(Method::PUT, put, token, &manifest, (StatusCode::CREATED, "")).await;
+    let pulled = plain.get(put).await;
+    assert_eq!(pulled.headers()["docker-content-digest"], Digest::of(&manifest).to_string().as_str());
+    assert_eq!(plain.get("/v2/acme/echo/tags/list").await.json::<Value>().await.unwrap()["tags"], json!(["0.1.0"]));
+    assert_eq!(plain.get("/index/acme/echo").await.status(), StatusCode::NOT_FOUND, "no release");
+
+    let mut other: Value = serde_json::from_slice(&manifest).unwrap();
+    other["annotations"] = json!({});
+    let other = serde_json::to_vec(&other).unwrap();
+    plain.check(Method::PUT, put, token, &other, (StatusCode::CONFLICT, "DENIED")).await;
+    plain.check(Method::DELETE, put, token, b"", (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED")).await;
+    // Another plugin of the same version is refused; that very content passes.
+    let changed = Author::new("acme:echo", "0.1.0", "{state: true}", component(DESCRIPTOR, STATE, "another"));
+    let error = world.push(&world.prepare(&changed).await).await.unwrap_err();
+    assert!(error.to_string().contains("WL0908"), "{error}");
+    assert_eq!(world.push(&prepared).await.unwrap().manifest, Digest::of(&manifest));
+}
+
+#[tokio::test]
+async fn chunks() {
+    let world = World::new().await;
+    let plain = Plain::new(&world);
+    let begin = async || {
+        let path = "/v2/acme/echo/blobs/uploads/";
+        let answer = plain.send(Method::POST, path, Some(&world.token), Vec::new()).await;
+        format!("{}{}", world.address, answer.headers()["location"].to_str().unwrap())
+    };
+    let chunk = async |place: &str, range: &str, body: &'static str| {
+        let request = plain.http.patch(place).bearer_auth(&world.token).header("content-range", range);
+        let answer = request.body(body).send().await.unwrap();
+        let at = answer.headers().get("range").map(|value| value.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), at)
+    };
+    let at = |text: &str| Some(text.to_owned());
+    let place = begin().await;
+    assert_eq!(chunk(&place, "0-5", "hello ").await, (202, at("0-5")));
+    assert_eq!(chunk(&place, "9-10", "xx").await, (416, None), "a gap");
+    assert_eq!(chunk(&place, "0-5", "hello ").await, (416, None), "again");
+    let status = plain.http.get(&place).bearer_auth(&world.token).send().await.unwrap();
+    assert_eq!((status.status().as_u16(), &status.headers()["range"]), (204, &"0-5".parse().unwrap()));
+    // The last chunk may come with the end.
+    let digest = Digest::of(b"hello world");
+    let end =
+        plain.http.put(format!("{place}?digest={digest}")).bearer_auth(&world.token).header("content-range", "6-10");
+    assert_eq!(end.body("world").send().await.unwrap().status(), StatusCode::CREATED);
+    assert_eq!(plain.get(&format!("/v2/acme/echo/blobs/{digest}")).await.text().await.unwrap(), "hello world");
+
+    for range in ["x", "5-0", "-", "0-", "bytes"] {
+        assert_eq!(chunk(&begin().await, range, "x").await.0, 400, "{range}");
+    }
+    let place = begin().await;
+    assert_eq!(chunk(&place, "0-99", "short").await.0, 400, "not as long as it says");
+    assert_eq!(chunk(&place, "0-4", "short").await.0, 404, "and it is gone");
+    let place = begin().await;
+    let cancel = async || plain.http.delete(&place).bearer_auth(&world.token).send().await.unwrap().status().as_u16();
+    assert_eq!((cancel().await, cancel().await), (204, 404));
+}
+
+#[tokio::test]
+async fn deleting_what_no_version_needs() {
+    let world = World::new().await;
+    let (author, plain) = (echo(), Plain::new(&world));
+    let release = world.publish(&author).await;
+    let only_publish = token(&world.data(), &["acme"], &[Action::Publish]).await;
+    let (token, publish) = (Some(world.token.as_str()), Some(only_publish.as_str()));
+    let manifest = |reference: &str| format!("/v2/acme/echo/manifests/{reference}");
+    let blob = |digest: &Digest| format!("/v2/acme/echo/blobs/{digest}");
+    let never = (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED");
+
+    plain.check(Method::DELETE, &manifest("0.1.0"), token, b"", never).await;
+    plain.check(Method::DELETE, &manifest(&release.manifest.to_string()), token, b"", never).await;
+    plain.check(Method::DELETE, &blob(&release.digest), token, b"", (StatusCode::FORBIDDEN, "DENIED")).await;
+    let referrers: Value =
+        plain.get(&format!("/v2/acme/echo/referrers/{}", release.manifest)).await.json().await.unwrap();
+    for referrer in referrers["manifests"].as_array().unwrap() {
+        plain.check(Method::DELETE, &manifest(referrer["digest"].as_str().unwrap()), token, b"", never).await;
+    }
+
+    // An artifact of another tool, with a tag.
+    let put_blob = async |bytes: &[u8], token| {
+        let upload = format!("/v2/acme/echo/blobs/uploads/?digest={}", Digest::of(bytes));
+        plain.check(Method::POST, &upload, token, bytes, (StatusCode::CREATED, "")).await;
+    };
+    put_blob(b"artifact", token).await;
+    put_blob(b"{}", token).await;
+    let content =
+        |media: &str, bytes: &[u8]| json!({"mediaType": media, "digest": Digest::of(bytes), "size": bytes.len()});
+    let image = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": "application/vnd.example",
+        "config": content("application/vnd.oci.empty.v1+json", b"{}"),
+        "layers": [content("text/plain", b"artifact")],
+    });
+    let image = serde_json::to_vec(&image).unwrap();
+    let digest = Digest::of(&image);
+    plain.check(Method::PUT, &manifest("latest"), token, &image, (StatusCode::CREATED, "")).await;
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [content("application/vnd.oci.image.manifest.v1+json", &image)],
+    });
+    let index = serde_json::to_vec(&index).unwrap();
+    plain.check(Method::PUT, &manifest("all"), token, &index, (StatusCode::CREATED, "")).await;
+    assert_eq!(plain.get(&manifest("all")).await.headers()["content-type"], "application/vnd.oci.image.index.v1+json");
+
+    let denied = (StatusCode::FORBIDDEN, "DENIED");
+    plain.check(Method::DELETE, &manifest("latest"), publish, b"", denied).await;
+    plain.check(Method::DELETE, &manifest("latest"), None, b"", (StatusCode::UNAUTHORIZED, "UNAUTHORIZED")).await;
+    plain.check(Method::DELETE, &blob(&Digest::of(b"artifact")), token, b"", denied).await;
+    plain.check(Method::DELETE, &manifest(&digest.to_string()), token, b"", denied).await; // the index needs it
+    plain
+        .check(Method::DELETE, &manifest(&Digest::of(&index).to_string()), token, b"", (StatusCode::ACCEPTED, ""))
+        .await;
+    plain.check(Method::DELETE, &manifest("latest"), token, b"", (StatusCode::ACCEPTED, "")).await;
+    plain.check(Method::GET, &manifest("latest"), None, b"", (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN")).await;
+    plain.check(Method::DELETE, &manifest(&digest.to_string()), token, b"", (StatusCode::ACCEPTED, "")).await;
+    plain
+        .check(Method::DELETE, &manifest(&digest.to_string()), token, b"", (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"))
+        .await;
+    // Somebody else pushed the same bytes a moment ago, and counts on them.
+    let other = user(&world.data(), "ada", false, &[Action::Publish, Action::Claim]).await;
+    assert_eq!(plain.api(Method::POST, "namespaces", &other, json!({"name": "ada"})).await.0, 201);
+    let mount = format!("/v2/ada/x/blobs/uploads/?mount={}&from=acme/echo", Digest::of(b"artifact"));
+    plain.check(Method::POST, &mount, Some(&other), b"", (StatusCode::CREATED, "")).await;
+    plain.check(Method::DELETE, &blob(&Digest::of(b"artifact")), token, b"", denied).await;
+    put_blob(b"mine alone", token).await;
+    plain.check(Method::DELETE, &blob(&Digest::of(b"mine alone")), token, b"", (StatusCode::ACCEPTED, "")).await;
+    plain
+        .check(Method::GET, &blob(&Digest::of(b"mine alone")), None, b"", (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"))
+        .await;
+}
+
+#[tokio::test]
+async fn names_of_other_shapes() {
+    let world = World::new().await;
+    let plain = Plain::new(&world);
+    for path in ["/v2/acme/a/b/tags/list", "/v2/acme/tags/list", "/v2/a/b/c/blobs/uploads/"] {
+        plain.check(Method::GET, path, None, b"", (StatusCode::BAD_REQUEST, "NAME_INVALID")).await;
+    }
+    plain.check(Method::GET, "/nothing", None, b"", (StatusCode::NOT_FOUND, "UNSUPPORTED")).await;
+    let answer = plain.get("/healthz").await;
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(answer.headers()["x-request-id"].len(), 16);
+    assert_eq!(plain.get("/readyz").await.status(), StatusCode::OK);
+    let metrics = plain.get("/metrics").await.text().await.unwrap();
+    let line = r#"windlass_registry_requests_total{route="/healthz",method="GET",status="200"} 1"#;
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(!metrics.contains("/nothing"), "an address that was made up is no label");
+}
+
+/// Many referrers come in pages, and the filter goes along.
+#[tokio::test]
+async fn referrers_in_pages() {
+    let world = World::new().await;
+    let plain = Plain::new(&world);
+    let token = Some(world.token.as_str());
+    let upload = format!("/v2/acme/echo/blobs/uploads/?digest={}", Digest::of(b"{}"));
+    plain.check(Method::POST, &upload, token, b"{}", (StatusCode::CREATED, "")).await;
+    let empty = json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": Digest::of(b"{}"), "size": 2});
+    let subject = Digest::of(b"not there yet");
+    // Three with so many annotations that two fit into an answer.
+    for n in 0..3 {
+        let image = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "artifactType": "application/vnd.example",
+            "config": empty,
+            "layers": [empty],
+            "subject": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": subject, "size": 1},
+            "annotations": {"n": n.to_string(), "long": "x".repeat(900 * 1024)},
+        });
+        let image = serde_json::to_vec(&image).unwrap();
+        let answer =
+            plain.send(Method::PUT, &format!("/v2/acme/echo/manifests/{}", Digest::of(&image)), token, image).await;
+        assert_eq!(answer.headers()["oci-subject"], subject.to_string().as_str());
+    }
+    let mut path = format!("/v2/acme/echo/referrers/{subject}?artifactType=application/vnd.example");
+    let mut pages = Vec::new();
+    loop {
+        let answer = plain.get(&path).await;
+        let link = answer.headers().get("link").map(|value| value.to_str().unwrap().to_owned());
+        let body: Value = answer.json().await.unwrap();
+        pages.push(body["manifests"].as_array().unwrap().len());
+        match link {
+            Some(link) => path = link.trim_start_matches('<').split('>').next().unwrap().to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(pages, [2, 1]);
+    let other = format!("/v2/acme/echo/referrers/{subject}?artifactType=application/vnd.other");
+    assert_eq!(plain.get(&other).await.json::<Value>().await.unwrap()["manifests"], json!([]));
 }

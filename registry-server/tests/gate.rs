@@ -30,13 +30,14 @@ fn forge(name: &str, version: &str, permissions: &str, wasm: Vec<u8>, home: &win
     let facts = windlass_runtime::inspect(&any).unwrap();
     let mut for_packing = author.manifest();
     for_packing.permissions = manifest.map(|manifest| manifest.permissions).unwrap_or_default();
-    let package = oci::package(&for_packing, &yaml, &facts, wasm, None, &signature);
+    let package = oci::package(&for_packing, &yaml, &facts, wasm, None, &[], &signature);
     let request = PublishRequest {
         name: name.to_owned(),
         version: version.to_owned(),
         manifest: Digest::of(&package.manifest),
         plugin: Digest::of(yaml.as_bytes()),
         readme: None,
+        examples: Vec::new(),
         signature: Some(signature),
     };
     Forged { package, request }
@@ -148,7 +149,7 @@ async fn each_refusal() {
     traversal in the version: WL0903 "../../x" is not a semantic version such as 1.2.3, without build metadata (correct plugin.yaml)
     build metadata: WL0903 "1.0.0+x" is not a semantic version such as 1.2.3, without build metadata (correct plugin.yaml)
     not its namespace: the registry REGISTRY answered 403 to POST /v2/other/echo/blobs/uploads/: this token does not own the namespace other
-    too like another: WL0909 the name acme:e-cho is too like acme:echo, which is there already (choose a name that nobody takes for the other)
+    too like another: the registry REGISTRY answered 403 to PUT /v2/acme/e-cho/manifests/…: the name acme:e-cho is too like acme:echo, which is there already: choose a name that nobody takes for the other
     not WebAssembly: WL0906 acme:echo@0.2.0: the component cannot be used: it is not WebAssembly: it does not begin as such a file does (look at it with `windlass plugin inspect FILE`)
     a core module: WL0906 acme:echo@0.2.0: the component cannot be used: it is a core module, not a component (look at it with `windlass plugin inspect FILE`)
     another world: WL0906 acme:echo@0.2.0: the component cannot be used: it is a component, but not a plugin: it exports nothing (look at it with `windlass plugin inspect FILE`)
@@ -215,7 +216,7 @@ async fn readme_limits() {
         let digest = Digest::of(&author.wasm);
         let signature = manifest.statement(&digest).sign(&key);
         // The packing takes text; bytes that are none are put in by hand.
-        let mut package = oci::package(&manifest, &yaml, &facts, author.wasm.clone(), Some("PLACE"), &signature);
+        let mut package = oci::package(&manifest, &yaml, &facts, author.wasm.clone(), Some("PLACE"), &[], &signature);
         package.blobs.push(readme.to_vec());
         package.referrers.clear();
         let text = String::from_utf8(package.manifest).unwrap();
@@ -227,6 +228,7 @@ async fn readme_limits() {
             manifest: Digest::of(&package.manifest),
             plugin: Digest::of(yaml.as_bytes()),
             readme: Some(Digest::of(readme)),
+            examples: Vec::new(),
             signature: Some(signature),
         };
         all.push(publish(&world, &Forged { package, request }).await);
@@ -240,6 +242,141 @@ async fn readme_limits() {
     WL0911 the README cannot be used: it is not UTF-8 (make it smaller, as UTF-8 text where it is text)
     WL0911 the README cannot be used: it holds control characters, or such as turn the text around (make it smaller, as UTF-8 text where it is text)
     PUBLISHED acme:echo@0.1.0
+    ");
+}
+
+/// Publishes as an author does; gives how it went.
+async fn offer(world: &World, author: &Author) -> String {
+    let prepared = windlass_package::publish::prepare(&world.publisher(), author.folder.path(), runtime(), false).await;
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return format!("not sent: {error}"),
+    };
+    match world.push(&prepared).await {
+        Ok(release) => format!("PUBLISHED {}@{}", release.name, release.version),
+        Err(PackageError::Refused { reasons, .. }) => clean(&reasons.join("; ")),
+        Err(error) => clean(&error.to_string().replace(&world.address, "REGISTRY")),
+    }
+}
+
+/// A plugin with one more line in its plugin.yaml.
+fn with_line(name: &str, version: &str, line: &str, wasm: Vec<u8>) -> Author {
+    let author = Author::new(name, version, NONE, wasm);
+    let yaml = std::fs::read_to_string(author.folder.path().join("plugin.yaml")).unwrap();
+    author.write("plugin.yaml", format!("{yaml}{line}\n").as_bytes());
+    author
+}
+
+fn describes(steps: Value) -> Vec<u8> {
+    component(&json!({"steps": steps}).to_string(), GROUP, "d")
+}
+
+fn step(name: &str, config: Value) -> Value {
+    json!({"name": name, "summary": "Say it.", "effect": "pure", "config_schema": config})
+}
+
+/// A version that is compatible by its number keeps what worked.
+#[tokio::test]
+async fn compatible_versions() {
+    let world = World::new().await;
+    let mut all = Vec::new();
+    let mut case = async |what: &str, version: &str, steps: Value| {
+        let author = Author::new("acme:echo", version, NONE, describes(steps));
+        all.push(format!("{what}: {}", offer(&world, &author).await));
+    };
+    let config = || json!({"type": "object", "properties": {"text": {"type": "string"}}});
+    let mut strict = config();
+    strict["required"] = json!(["text"]);
+    case("the first", "1.0.0", json!([step("step.echo", config()), step("step.shout", config())])).await;
+    case("a step is gone", "1.1.0", json!([step("step.echo", config())])).await;
+    case("a key is required", "1.1.0", json!([step("step.echo", strict.clone()), step("step.shout", config())])).await;
+    case("the same in a pre-release", "1.1.0-rc.1", json!([step("step.echo", strict.clone())])).await;
+    case(
+        "more",
+        "1.1.0",
+        json!([step("step.echo", config()), step("step.shout", config()), step("step.new", strict.clone())]),
+    )
+    .await;
+    case("held against the last", "1.1.1", json!([step("step.echo", config()), step("step.shout", config())])).await;
+    case("a new major version", "2.0.0", json!([step("step.echo", strict.clone())])).await;
+    case("a backport", "1.0.1", json!([step("step.echo", config()), step("step.shout", config())])).await;
+    case("before 1.0", "0.1.0", json!([step("step.echo", config())])).await;
+    case("another minor one", "0.2.0", json!([step("step.echo", strict)])).await;
+    insta::assert_snapshot!(all.join("\n"), @"
+    the first: PUBLISHED acme:echo@1.0.0
+    a step is gone: WL0917 1.1.0 is compatible with 1.0.0 by its number, and breaks what worked with it: step.shout is gone (raise the major version (before 1.0: the minor one), or keep what worked)
+    a key is required: WL0917 1.1.0 is compatible with 1.0.0 by its number, and breaks what worked with it: the config of step.echo: text is required (raise the major version (before 1.0: the minor one), or keep what worked)
+    the same in a pre-release: PUBLISHED acme:echo@1.1.0-rc.1
+    more: PUBLISHED acme:echo@1.1.0
+    held against the last: WL0917 1.1.1 is compatible with 1.1.0 by its number, and breaks what worked with it: step.new is gone (raise the major version (before 1.0: the minor one), or keep what worked)
+    a new major version: PUBLISHED acme:echo@2.0.0
+    a backport: PUBLISHED acme:echo@1.0.1
+    before 1.0: PUBLISHED acme:echo@0.1.0
+    another minor one: PUBLISHED acme:echo@0.2.0
+    ");
+}
+
+#[tokio::test]
+async fn dependencies_and_engine() {
+    let world = World::new().await;
+    let wasm = |salt: &str| component(DESCRIPTOR, GROUP, salt);
+    world.publish(&Author::new("acme:http", "1.2.0", NONE, wasm("http"))).await;
+    let mut all = Vec::new();
+    let mut case = async |what: &str, line: &str| {
+        let author = with_line("acme:echo", "0.1.0", line, wasm("echo"));
+        all.push(format!("{what}: {}", offer(&world, &author).await));
+    };
+    case("itself", "dependencies: {'acme:echo': '^0.1'}").await;
+    case("nowhere", "dependencies: {'acme:none': '^1'}").await;
+    case("no such version", "dependencies: {'acme:http': '^2'}").await;
+    case("an engine of no version", "engine: '>2, <1'").await;
+    case("sound", "dependencies: {'acme:http': '^1.1'}\nengine: '>=0.1, <0.3'").await;
+    insta::assert_snapshot!(all.join("\n"), @"
+    itself: WL0915 it depends on acme:echo ^0.1, which is itself (correct `dependencies` in plugin.yaml, or publish that one first)
+    nowhere: WL0915 it depends on acme:none ^1, and there is no such plugin in this registry (correct `dependencies` in plugin.yaml, or publish that one first)
+    no such version: WL0915 it depends on acme:http ^2, and no release that may be used is in that range (correct `dependencies` in plugin.yaml, or publish that one first)
+    an engine of no version: WL0916 its engine >2, <1 names no version at all (write a range such as >=0.1, <0.3 under `engine` in plugin.yaml)
+    sound: PUBLISHED acme:echo@0.1.0
+    ");
+    let line = world.index("acme:echo").await;
+    assert!(line.contains(r#""dependencies":{"acme:http":"^1.1"},"engine":">=0.1, <0.3""#), "{line}");
+}
+
+#[tokio::test]
+async fn example_pipelines() {
+    let world = World::new().await;
+    let shout = json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": false});
+    let wasm = || describes(json!([step("step.shout", shout.clone())]));
+    world.publish(&Author::new("acme:other", "1.0.0", NONE, component(DESCRIPTOR, GROUP, "other"))).await;
+    let mut all = Vec::new();
+    let mut case = async |what: &str, lines: &str, text: &[u8]| {
+        let author = with_line("acme:echo", "0.1.0", &format!("examples: [example.yaml]\n{lines}"), wasm());
+        author.write("example.yaml", text);
+        all.push(format!("{what}: {}", offer(&world, &author).await));
+    };
+    let pipeline = |step: &str, config: &str| {
+        format!("name: example\nsteps:\n  - name: one\n    type: {step}\n    config: {config}\n")
+    };
+    case("no YAML", "", b"[").await;
+    case("a config that does not fit", "", pipeline("step.shout", "{}").as_bytes()).await;
+    case("a step type of somebody else", "", pipeline("step.echo", "{}").as_bytes()).await;
+    case("too large", "", &vec![b' '; 64 * 1024 + 1]).await;
+    case("sound", "dependencies: {'acme:other': '^1'}", pipeline("step.echo", "{}").as_bytes()).await;
+    let author = with_line("acme:echo", "0.1.1", "examples: [example.yaml]", wasm());
+    author.write("example.yaml", pipeline("step.shout", "{text: hello}").as_bytes());
+    let mut prepared = world.prepare(&author).await;
+    prepared.request.examples.clear();
+    let error = world.push(&prepared).await.unwrap_err().to_string();
+    all.push(format!("not said in the request: {}", clean(&error.replace(&world.address, "REGISTRY"))));
+    all.push(format!("its own: {}", offer(&world, &author).await));
+    insta::assert_snapshot!(all.join("\n"), @"
+    no YAML: WL0918 the example example.yaml cannot be used: line 1: WL0001 this is not YAML: unclosed bracket '[' (correct the file that `examples` in plugin.yaml names, or leave it out)
+    a config that does not fit: WL0918 the example example.yaml cannot be used: line 5: WL0012 `step.shout` needs `text` in its configuration (correct the file that `examples` in plugin.yaml names, or leave it out)
+    a step type of somebody else: WL0918 the example example.yaml cannot be used: line 4: WL0020 no plugin provides `step.echo` (correct the file that `examples` in plugin.yaml names, or leave it out)
+    too large: not sent: an example is 65537 bytes, the limit is 65536
+    sound: PUBLISHED acme:echo@0.1.0
+    not said in the request: the registry refused acme:echo@0.1.1: WL0904 the OCI manifest … cannot be a plugin: its annotation dev.windlass.examples does not name the examples of the request (publish with `windlass plugin publish`)
+    its own: PUBLISHED acme:echo@0.1.1
     ");
 }
 

@@ -62,14 +62,18 @@ impl DockerRegistry {
         format!(r#"{{"username": "{USER}", "password": "{PASSWORD}", "serveraddress": "{}"}}"#, self.host)
     }
 
+    /// The login, as the container tools' `config.json` holds it.
+    pub fn docker_config(&self) -> String {
+        let auth = base64(&format!("{USER}:{PASSWORD}"));
+        format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, self.host)
+    }
+
     /// Puts an image of the engine there under this name, and takes the name off the engine again.
     pub fn publish(&mut self, image: &str, name: &str) {
         let remote = format!("{}/{name}", self.host);
         let config = self.folder.path().join("client");
         fs::create_dir_all(&config).unwrap();
-        let auth = base64(&format!("{USER}:{PASSWORD}"));
-        let text = format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, self.host);
-        fs::write(config.join("config.json"), text).unwrap();
+        fs::write(config.join("config.json"), self.docker_config()).unwrap();
         let config = config.display().to_string();
         for args in
             [&["tag", image, &remote][..], &["--config", &config, "push", "--quiet", &remote], &["rmi", &remote]]

@@ -1,8 +1,8 @@
 //! End-to-end tests: the real command line, a real registry, a real container engine.
 //!
 //! **Purpose.** What the tests share: the built programs ([`windlass`], [`registry_server`]), a registry that ends with the
-//! test ([`Registry`]), a home and a project of each test's own with the plugins already installed ([`Project`]), and a
-//! small HTTP server on loopback ([`WebServer`]).
+//! test ([`Registry`]), a home and a project of each test's own with the plugins already installed ([`Project`]), the tools of
+//! others ([`Stock`]), and a small HTTP server on loopback ([`WebServer`]).
 //!
 //! **Invariants.** Nothing is simulated and nothing is skipped: a part that is missing is a panic that names what makes it.
 //! A test ends only processes that it started and removes only containers and volumes of its own home. Each call of the
@@ -13,9 +13,11 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside of functions that are marked as such")]
 
 mod docker_registry;
+pub mod newcomer;
 mod process;
 mod project;
 mod registry;
+mod stock;
 mod template;
 mod web;
 
@@ -23,10 +25,14 @@ pub use docker_registry::DockerRegistry;
 pub use process::{Output, Running};
 pub use project::Project;
 pub use registry::Registry;
+pub use stock::Stock;
 pub use template::{Agents, EXAMPLES};
 pub use web::{Answer, Received, WebServer, get};
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 /// The image that the tests run: busybox, statically linked. `scripts/test-images.sh` makes it.
 pub const IMAGE: &str = "windlass-test/busybox:1";
@@ -46,9 +52,18 @@ pub fn registry_server() -> PathBuf {
     program("registry-server")
 }
 
+/// Where the programs are, if not in the development build.
+static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+
+/// From now on, the programs are those of this folder: a benchmark measures what is optimised. Before the first is started.
+pub fn use_programs_of(folder: PathBuf) {
+    let first = PROGRAMS.set(folder);
+    assert!(first.is_ok(), "the programs were chosen already");
+}
+
 /// A program of the development build.
 fn program(name: &str) -> PathBuf {
-    let path = root().join("target/debug").join(name);
+    let path = PROGRAMS.get_or_init(|| root().join("target/debug")).join(name);
     assert!(path.is_file(), "{} is not there. Run: make build", path.display());
     path
 }

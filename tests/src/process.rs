@@ -141,6 +141,19 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it has ended by itself; gives the exit code. For its output too, see [`Running::wait`].
+    #[track_caller]
+    pub fn end(&mut self) -> i32 {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return code(status);
+            }
+            assert!(Instant::now() < end, "it has not ended in {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits for its end. The output holds everything it printed, also what was waited for before.
     pub fn wait(mut self) -> Output {
         let status = self.child.wait().unwrap();

@@ -34,8 +34,14 @@ impl Registry {
     }
 
     /// One on this data folder, which stays.
-    pub(crate) fn serve(data: &Path) -> Registry {
+    pub fn serve(data: &Path) -> Registry {
+        Registry::serve_until(data, "")
+    }
+
+    /// The same, and it ends itself at these failpoints, as `kill -9` would end it.
+    pub fn serve_until(data: &Path, failpoints: &str) -> Registry {
         let mut command = command();
+        command.env("FAILPOINTS", failpoints);
         command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]);
         let mut server = Running::start(command);
         let line = server.wait_for("registry-server listens on ");
@@ -56,14 +62,26 @@ impl Registry {
 
     /// A new token that may publish to a namespace.
     pub fn token(&self, namespace: &str) -> String {
+        self.token_for(namespace, &["publish"])
+    }
+
+    /// A new token that may do these things in a namespace.
+    pub fn token_for(&self, namespace: &str, actions: &[&str]) -> String {
         let mut command = command();
         command.args(["token", "create", "--name", "test", "--namespace", namespace, "--data"]).arg(&self.data);
+        command.args(actions.iter().flat_map(|action| ["--action", action]));
         process::finish(command, "").ok().stdout.trim().to_owned()
     }
 
-    /// Ends it: nothing answers at its address any more.
+    /// Ends it as `kill -9` does: nothing answers at its address any more.
     pub fn stop(mut self) {
         self.server.kill();
+    }
+
+    /// Waits until it has ended by itself; gives its exit code.
+    #[track_caller]
+    pub fn end(&mut self) -> i32 {
+        self.server.end()
     }
 }
 

@@ -11,8 +11,10 @@ const ORDER: &[&str] = &[
     "windlass-fuzz-targets",
     "windlass-runtime",
     "windlass-capabilities",
+    "windlass-rehearse",
     "windlass-package",
     "windlass-store",
+    "windlass-author",
     "windlass-driver",
     "windlass-server",
     "windlass-cli",
@@ -22,11 +24,13 @@ const ORDER: &[&str] = &[
 ];
 
 /// What only one crate may name.
-const SOLE_USERS: &[(&str, &str)] = &[
-    ("wasmtime", "windlass-runtime"),
-    ("wasmtime-wasi", "windlass-runtime"),
-    ("sqlx", "windlass-store"),
-    ("bollard", "windlass-capabilities"),
+const SOLE_USERS: &[(&str, &str)] =
+    &[("wasmtime", "windlass-runtime"), ("wasmtime-wasi", "windlass-runtime"), ("bollard", "windlass-capabilities")];
+
+/// The two crates that keep something in a database, and where in them it is named.
+const DATABASES: &[(&str, &[&str])] = &[
+    ("windlass-store", &["host/store/src"]),
+    ("windlass-registry-server", &["registry-server/src/database/sqlite.rs", "registry-server/src/database/sqlite"]),
 ];
 
 /// What a pure crate may not use.
@@ -80,6 +84,26 @@ fn some_libraries_have_one_user() {
             assert!(allowed || !uses.iter().any(|used| used == library), "{package} may not name {library}");
         }
     }
+}
+
+#[test]
+fn sqlx_is_named_by_the_databases_alone() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    for (package, uses) in dependencies() {
+        let place = DATABASES.iter().find(|(user, _)| *user == package);
+        let allowed = place.is_some() || package == "windlass-tests" || package == "windlass-xtask";
+        assert!(allowed || !uses.iter().any(|used| used == "sqlx"), "{package} may not name sqlx");
+    }
+    let places: Vec<_> = DATABASES.iter().flat_map(|(_, places)| places.iter().map(|place| root.join(place))).collect();
+    let names = |path: &std::path::PathBuf| std::fs::read_to_string(path).expect("a source").contains("sqlx::");
+    let folders = ["host/store/src", "registry-server/src"].map(|folder| sources(&root.join(folder)));
+    let (inside, outside): (Vec<_>, Vec<_>) = folders
+        .into_iter()
+        .flatten()
+        .filter(names)
+        .partition(|path| places.iter().any(|place| path.starts_with(place)));
+    assert!(!inside.is_empty(), "the search finds what is there");
+    assert_eq!(outside, Vec::<std::path::PathBuf>::new(), "these name it too");
 }
 
 #[test]

@@ -25,6 +25,9 @@ enum Chore {
     /// Leave runs behind in a home: what the benchmark of a crash starts, and kills.
     #[command(name = "__leave", hide = true)]
     Leave { home: PathBuf },
+    /// Answer every request with a file: the bare server beside ours.
+    #[command(name = "__answer", hide = true)]
+    Answer { file: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Bench(options) => bench::run(&options),
         Chore::Leave { home } => bench::leave(&home),
+        Chore::Answer { file } => bench::answer(&file),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

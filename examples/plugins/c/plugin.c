@@ -32,7 +32,8 @@ typedef windlass_plugin_secrets_borrow_secret_t secret_t;
 
 static bool fail(step_error_t *error, uint8_t tag, string_t text) {
   error->tag = tag;
-  error->val.other = text; /* every case that has a text has it in the same place */
+  /* Every case that has a text has it in the same place. A copy: what an export returns is freed by the bindings. */
+  error->val.other = format("%.*s", (int)text.len, text.ptr);
   return false;
 }
 #define INVALID_CONFIG EXPORTS_WINDLASS_PLUGIN_STEP_STEP_ERROR_INVALID_CONFIG

@@ -9,6 +9,7 @@ use std::{
     io::IsTerminal as _,
     path::{Path, PathBuf},
 };
+use windlass_author::stage::RealWorld;
 use windlass_capabilities::{DockerSettings, EgressPolicy, KeySource, ToolboxSettings, Vault};
 use windlass_contract::{Digest, RunId};
 use windlass_driver::{Grants, Host, HostSettings};
@@ -64,6 +65,12 @@ impl App {
             // One name for each home, so that two homes on one engine leave each other's containers alone.
             owner: Digest::of(place.as_os_str().as_encoded_bytes()).short(),
         })
+    }
+
+    /// What a plugin may reach while one of its test cases is recorded.
+    pub(crate) fn real_world(&self) -> anyhow::Result<RealWorld> {
+        let ToolboxSettings { data_dir, vault_key, docker, egress, .. } = self.toolbox()?;
+        Ok(RealWorld { home: data_dir, vault_key, docker, egress })
     }
 
     /// Everything that carries runs out.

@@ -2,6 +2,10 @@
 //!
 //! Help, completions and the reference in the documentation are generated from these types.
 
+mod plugin;
+
+pub(crate) use plugin::{DevArgs, InstallArgs, Lang, PluginCommand, TestArgs, UpdateArgs};
+
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
@@ -74,6 +78,15 @@ pub(crate) enum Command {
     /// Find, install, look at and publish plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Copy everything that the project has locked into a folder, to install from without any network
+    Vendor {
+        /// The folder, which is replaced as a whole
+        #[arg(default_value = "vendor/plugins", value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Keep secrets for pipelines to use by reference
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -278,91 +291,6 @@ pub(crate) struct LogsArgs {
     #[arg(long, requires = "step", conflicts_with = "json")]
     pub(crate) raw: bool,
     /// Print JSON, one entry a line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PluginCommand {
-    /// Search the registry
-    Search {
-        /// Words to look for; nothing lists all
-        #[arg(default_value = "")]
-        query: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Fetch, verify, ask for permissions, lock and compile
-    Install(InstallArgs),
-    /// What is installed in this project
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// What the registry and this project know of a plugin
-    Info {
-        /// The plugin, such as windlass:shell
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Take a plugin out of the lock file and the grants
-    Remove {
-        /// The plugin
-        name: String,
-    },
-    /// Check the installed components against the lock file, by digest and signature
-    Verify {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// What a component exports, what it imports (its permissions), its size and how long it compiles
-    Inspect {
-        /// A component file
-        #[arg(value_hint = ValueHint::FilePath)]
-        file: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Sign a plugin and give it to the registry
-    Publish {
-        /// The folder that holds plugin.yaml
-        #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
-        folder: PathBuf,
-        /// Check everything and send nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// The registry's token
-        #[arg(long, env = "WINDLASS_REGISTRY_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-        token: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct InstallArgs {
-    /// Plugins, such as windlass:shell or windlass:shell@^0.1 [default: what the pipeline or lock file asks for]
-    pub(crate) plugins: Vec<String>,
-    /// Install what this pipeline asks for
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) file: Option<PathBuf>,
-    /// Grant what the plugins ask for, without asking
-    #[arg(long)]
-    pub(crate) grant: bool,
-    /// Refuse to change windlass.lock
-    #[arg(long)]
-    pub(crate) locked: bool,
-    /// Accept plugins without a signature (for local work)
-    #[arg(long)]
-    pub(crate) allow_unsigned: bool,
-    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

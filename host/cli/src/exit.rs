@@ -60,8 +60,21 @@ pub(crate) fn coded<E: CodedError + Send + Sync + 'static>(error: E) -> anyhow::
 }
 
 /// What is refused because of who asks or what the run is, and not because anything is broken: a vote, a rerun, a decision,
-/// files that a rerun needs and that are gone. Nothing was executed.
-const ASKED_WRONGLY: &[Code] = &[Code(213), Code(214), Code(216), Code(1102), Code(1107)];
+/// files that a rerun needs and that are gone, a plugin that something still needs. Nothing was executed.
+const ASKED_WRONGLY: &[Code] = &[
+    Code(213),
+    Code(214),
+    Code(216),
+    Code(831),
+    Code(1102),
+    Code(1107),
+    // A plugin's folder: it is there already, or what the command needs is not in it.
+    Code(1420),
+    Code(1422),
+    Code(1425),
+    Code(1426),
+    Code(1427),
+];
 
 #[derive(Debug)]
 struct Coded {

@@ -14,6 +14,7 @@ mod args;
 mod commands;
 mod exit;
 mod lines;
+mod project;
 mod report;
 mod style;
 

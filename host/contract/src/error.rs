@@ -7,7 +7,7 @@ use std::fmt;
 /// The ranges are owned by crates so that two never collide: 00xx manifest, 01xx templates and expressions, 02xx
 /// engine, 03xx runtime, 04xx containers, 05xx artifacts, 06xx secrets, 07xx http, 08xx package, 09xx registry,
 /// 10xx store, 11xx driver, 12xx command line,
-/// 13xx report.
+/// 13xx report, 14xx recorded sessions (from 1400) and plugin authors (from 1420).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(pub u16);
 

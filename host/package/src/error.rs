@@ -129,6 +129,12 @@ pub enum PackageError {
         /// The registry's digest.
         offered: Digest,
     },
+    /// Another process stands in for the plugin.
+    #[error("another `windlass plugin dev` gives {name} to this project")]
+    InDevelopment {
+        /// The plugin.
+        name: PluginName,
+    },
     /// The index lost or changed what it had.
     #[error("the registry {registry} went back on what it had published of {name}: {why}")]
     Rollback {
@@ -137,6 +143,66 @@ pub enum PackageError {
         /// The plugin.
         name: PluginName,
         /// What was there before and is not now.
+        why: String,
+    },
+    /// What the registry says of its own index cannot be believed.
+    #[error("the registry {registry} cannot be believed: {why}")]
+    Untrusted {
+        /// The registry.
+        registry: String,
+        /// In words.
+        why: String,
+    },
+    /// What the registry says of its own index is of another time.
+    #[error("the registry {registry} shows an old state of its index: {why}")]
+    Stale {
+        /// The registry.
+        registry: String,
+        /// In words.
+        why: String,
+    },
+    /// Documents of a registry that are not of one state.
+    #[error("the registry {registry} shows documents that do not belong together: {why}")]
+    Mixed {
+        /// The registry.
+        registry: String,
+        /// Which, with both digests.
+        why: String,
+    },
+    /// What is asked for excludes itself.
+    #[error("no versions of these plugins go together:\n{}", facts.iter().map(|fact| format!("  - {fact}")).collect::<Vec<_>>().join("\n"))]
+    Conflict {
+        /// Who asks for what, and what there is.
+        facts: Vec<String>,
+    },
+    /// Only a registry of plugins can do that.
+    #[error("{origin} is a plain OCI registry: it has tags, and nothing to search in, to yank or to ask about")]
+    PlainOci {
+        /// The source.
+        origin: String,
+    },
+    /// The container tools' credentials.
+    #[error("the credentials for {host} cannot be had: {why}")]
+    Credentials {
+        /// The host.
+        host: String,
+        /// In words, without any secret.
+        why: String,
+    },
+    /// Something needs the plugin.
+    #[error("{name} is still needed:\n{}", by.iter().map(|by| format!("  - {by}")).collect::<Vec<_>>().join("\n"))]
+    Needed {
+        /// The plugin.
+        name: PluginName,
+        /// By what, a line each.
+        by: Vec<String>,
+    },
+    /// An archive that was not written by `plugin export`, or was changed.
+    #[error("{file} cannot be imported: {why}")]
+    BadArchive {
+        /// The file.
+        file: String,
+        /// In words.
         why: String,
     },
     /// A signature that does not hold.
@@ -263,6 +329,15 @@ impl CodedError for PackageError {
             E::UndeclaredImports { .. } => 822,
             E::TooLarge { .. } => 823,
             E::NoToken { .. } => 824,
+            E::InDevelopment { .. } => 890,
+            E::Conflict { .. } => 825,
+            E::Untrusted { .. } => 826,
+            E::Stale { .. } => 827,
+            E::Mixed { .. } => 828,
+            E::PlainOci { .. } => 829,
+            E::Credentials { .. } => 830,
+            E::Needed { .. } => 831,
+            E::BadArchive { .. } => 832,
         })
     }
 
@@ -304,6 +379,7 @@ impl CodedError for PackageError {
                 "publish it with `windlass plugin publish`, which signs; for local work there is --allow-unsigned".to_owned()
             }
             E::NotGranted { command, .. } => format!("to grant them: {command}"),
+            E::InDevelopment { .. } => "end that one, or give another --project".to_owned(),
             E::LockWouldChange { .. } => "run it once without --locked and commit windlass.lock".to_owned(),
             E::NotInstalled { name, requirement, .. } => match requirement.as_str() {
                 "*" => format!("run `windlass plugin install {name}`"),
@@ -313,8 +389,24 @@ impl CodedError for PackageError {
             E::BadComponent { .. } => "look at it with `windlass plugin inspect FILE`".to_owned(),
             E::UndeclaredImports { .. } => "ask for it under `permissions` in plugin.yaml, with its scope".to_owned(),
             E::TooLarge { .. } => "make it smaller; a component shrinks when it is stripped and optimised for size".to_owned(),
+            E::Conflict { .. } => {
+                "ask for other versions, or let the locked ones move with `windlass plugin update`".to_owned()
+            }
+            E::Untrusted { registry, .. } => format!(
+                "nothing was installed; ask whoever runs the registry for the key of its snapshots and pin it in config.toml: `[registries.keys] \"{registry}\" = \"ed25519:…\"`"
+            ),
+            E::Stale { .. } => {
+                "nothing was installed; look at this machine's clock, then ask whoever runs the registry: somebody may be holding back what is new".to_owned()
+            }
+            E::Mixed { .. } => "nothing was installed; tell whoever runs the registry".to_owned(),
+            E::PlainOci { .. } => "map the namespace to a registry of plugins in config.toml for that".to_owned(),
+            E::Credentials { host, .. } => {
+                format!("log in again with the container tools, or with `windlass plugin login` for {host}")
+            }
+            E::Needed { .. } => "take it out there first, or use --force".to_owned(),
+            E::BadArchive { .. } => "nothing was imported; make it anew with `windlass plugin export`".to_owned(),
             E::NoToken { .. } => {
-                "make one with `registry-server token create`, and give it as WINDLASS_REGISTRY_TOKEN".to_owned()
+                "make one with `registry-server token create`, and keep it with `windlass plugin login`, or give it as WINDLASS_REGISTRY_TOKEN".to_owned()
             }
         })
     }

@@ -1,6 +1,9 @@
 //! Writing files so that a crash leaves the old one or the new one, never half of one.
 
-use crate::PackageError;
+use crate::{
+    PackageError,
+    failpoints::{AFTER_RENAME, BEFORE_RENAME, crash_point},
+};
 use std::{
     fs::{self, File},
     io::Write,
@@ -30,8 +33,11 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), 
             file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         }
         file.as_file().sync_all()?;
+        crash_point(BEFORE_RENAME);
         file.persist(path).map_err(|error| error.error)?;
-        File::open(folder)?.sync_all()
+        File::open(folder)?.sync_all()?;
+        crash_point(AFTER_RENAME);
+        Ok(())
     };
     write().map_err(|error| PackageError::io("write", path, error))
 }

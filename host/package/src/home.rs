@@ -3,12 +3,15 @@
 //! ```text
 //! ~/.windlass/               or WINDLASS_HOME
 //!   config.toml              written by the user: registries, pinned publishers
-//!   credentials.toml         written by the user, 0600: a token per registry
+//!   credentials.toml         written by `plugin login` or the user, 0600: a token per registry
 //!   publishers.toml          written by us: the key that each namespace was first seen with
+//!   registries.toml          written by us: the key and the highest serial of each registry's snapshots
 //!   keys/<namespace>.pem     written by us, 0600: our own signing keys
 //!   plugins/                 the store of components
-//!   cache/index/             index answers with their ETags
+//!   cache/index/             index answers with their ETags, and snapshots
 //! ```
+
+pub use crate::config::{Config, NamespaceOrigin, Origin, Registries, RegistryUrl};
 
 use crate::{
     PackageError,
@@ -24,37 +27,20 @@ use ed25519_dalek::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
-    str::FromStr,
+    sync::{Mutex, PoisonError},
 };
 use url::{Host, Url};
-use windlass_contract::{PluginName, SecretValue};
+use windlass_contract::PluginName;
 
 /// The environment variable that names the default registry, over `config.toml`.
 pub const REGISTRY_ENV: &str = "WINDLASS_REGISTRY";
+/// The environment variable that names a file of certificates (PEM) that are trusted beside the system's, over `config.toml`.
+pub const CA_FILE_ENV: &str = "WINDLASS_CA_FILE";
+/// The environment variable that names a folder that `windlass vendor` wrote, over `config.toml`.
+pub const VENDOR_ENV: &str = "WINDLASS_VENDOR";
 /// The environment variable that holds the token for publishing.
 pub const TOKEN_ENV: &str = "WINDLASS_REGISTRY_TOKEN";
-
-/// A registry's address: `https://host[:port]`, or `http://` on this machine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RegistryUrl(Url);
-
-impl RegistryUrl {
-    /// Whether it is on this machine: unsigned plugins and plain HTTP are for such only.
-    pub fn is_local(&self) -> bool {
-        is_loopback(&self.0)
-    }
-    /// The URL of a path below it, which begins with `/`.
-    pub(crate) fn join(&self, path: &str) -> Url {
-        let mut url = self.0.clone();
-        url.set_path(path);
-        url
-    }
-    pub(crate) fn url(&self) -> &Url {
-        &self.0
-    }
-}
 
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -65,56 +51,6 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-impl FromStr for RegistryUrl {
-    type Err = PackageError;
-    fn from_str(text: &str) -> Result<Self, PackageError> {
-        let refuse = |why| Err(PackageError::BadRegistry { address: text.chars().take(200).collect(), why });
-        let Ok(url) = Url::parse(text) else { return refuse("it is not a URL") };
-        if !url.username().is_empty() || url.password().is_some() {
-            return refuse("it holds a user; tokens belong into credentials.toml");
-        }
-        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || url.host().is_none() {
-            return refuse("it is only a scheme, a host and a port");
-        }
-        match url.scheme() {
-            "https" => Ok(RegistryUrl(url)),
-            "http" if is_loopback(&url) => Ok(RegistryUrl(url)),
-            "http" => refuse("plain http is for registries on this machine; others need https"),
-            _ => refuse("its scheme is neither http nor https"),
-        }
-    }
-}
-
-impl fmt::Display for RegistryUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_str().trim_end_matches('/'))
-    }
-}
-
-/// `config.toml`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Where plugins come from.
-    #[serde(default)]
-    pub registries: Registries,
-    /// Publishers' keys by namespace, pinned by the user.
-    #[serde(default)]
-    pub publishers: BTreeMap<String, PublisherKey>,
-}
-
-/// Which namespace comes from which registry: exactly one each.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Registries {
-    /// For namespaces that are not named.
-    #[serde(default)]
-    pub default: Option<String>,
-    /// By namespace.
-    #[serde(default)]
-    pub namespaces: BTreeMap<String, String>,
-}
-
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Publishers {
@@ -122,11 +58,22 @@ struct Publishers {
     publishers: BTreeMap<String, PublisherKey>,
 }
 
-#[derive(Default, Deserialize)]
+/// What was seen of each registry.
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Credentials {
+struct Seen {
     #[serde(default)]
-    tokens: BTreeMap<String, String>,
+    registries: BTreeMap<String, SeenRegistry>,
+}
+
+/// What was seen of a registry: it may not fall behind that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SeenRegistry {
+    /// The key of its snapshots.
+    pub(crate) key: PublisherKey,
+    /// The highest serial.
+    pub(crate) serial: u64,
 }
 
 /// The user's folder.
@@ -134,12 +81,14 @@ struct Credentials {
 pub struct Home {
     root: PathBuf,
     registry: Option<String>,
+    ca_file: Option<PathBuf>,
+    vendor: Option<PathBuf>,
 }
 
 impl Home {
     /// The folder `root`, whose default registry is what `config.toml` says.
     pub fn new(root: PathBuf) -> Self {
-        Home { root, registry: None }
+        Home { root, registry: None, ca_file: None, vendor: None }
     }
 
     /// The folder given, else `~/.windlass`, with `WINDLASS_REGISTRY` as the default registry if it is set.
@@ -159,7 +108,15 @@ impl Home {
                 })?
                 .join(".windlass"),
         };
-        Ok(Home { root, registry: std::env::var(REGISTRY_ENV).ok().filter(|url| !url.is_empty()) })
+        let path = |name| {
+            std::env::var_os(name).filter(|path| !path.is_empty()).and_then(|path| std::path::absolute(path).ok())
+        };
+        Ok(Home {
+            root,
+            registry: std::env::var(REGISTRY_ENV).ok().filter(|url| !url.is_empty()),
+            ca_file: path(CA_FILE_ENV).or_else(|| path("SSL_CERT_FILE")),
+            vendor: path(VENDOR_ENV),
+        })
     }
 
     /// The same folder with another default registry.
@@ -182,7 +139,7 @@ impl Home {
         self.root.join("cache/index")
     }
 
-    fn read_toml<T: DeserializeOwned + Default>(&self, file: &str) -> Result<T, PackageError> {
+    pub(crate) fn read_toml<T: DeserializeOwned + Default>(&self, file: &str) -> Result<T, PackageError> {
         let Some(text) = read_text(&self.root.join(file))? else { return Ok(T::default()) };
         toml::from_str(&text).map_err(|error| {
             let (line, column) = error.span().map_or((0, 0), |span| place(&text, span.start));
@@ -196,27 +153,91 @@ impl Home {
     /// [`PackageError::Malformed`] with line and column.
     pub fn config(&self) -> Result<Config, PackageError> {
         let mut config: Config = self.read_toml("config.toml")?;
-        for namespace in config.registries.namespaces.keys().chain(config.publishers.keys()) {
-            format!("{namespace}:x").parse::<PluginName>()?;
-        }
+        config.check()?;
         if let Some(registry) = &self.registry {
             config.registries.default = Some(registry.clone());
         }
         Ok(config)
     }
 
-    /// The one registry of a namespace.
+    /// Where a namespace's plugins come from: the one place.
     ///
     /// # Errors
     /// When none is configured, or its address is not one.
-    pub fn registry_of(&self, namespace: &str) -> Result<RegistryUrl, PackageError> {
+    pub fn origin_of(&self, namespace: &str) -> Result<Origin, PackageError> {
         let registries = self.config()?.registries;
-        registries
-            .namespaces
-            .get(namespace)
-            .or(registries.default.as_ref())
-            .ok_or_else(|| PackageError::NoRegistry { namespace: namespace.to_owned() })?
-            .parse()
+        match (registries.namespaces.get(namespace), &registries.default) {
+            (Some(origin), _) => origin.parse(),
+            (None, Some(address)) => address.parse().map(Origin::Registry),
+            (None, None) => Err(PackageError::NoRegistry { namespace: namespace.to_owned() }),
+        }
+    }
+
+    /// The one registry of a namespace.
+    ///
+    /// # Errors
+    /// As [`Home::origin_of`], and [`PackageError::PlainOci`] where it is an OCI registry, which has no index.
+    pub fn registry_of(&self, namespace: &str) -> Result<RegistryUrl, PackageError> {
+        match self.origin_of(namespace)? {
+            Origin::Registry(url) => Ok(url),
+            origin @ Origin::Oci { .. } => Err(PackageError::PlainOci { origin: origin.to_string() }),
+        }
+    }
+
+    /// What is asked before a registry, in this order.
+    pub(crate) fn mirrors_of(&self, url: &RegistryUrl) -> Result<Vec<RegistryUrl>, PackageError> {
+        let mirrors = self.config()?.registries.mirrors;
+        let own = mirrors.into_iter().filter(|(of, _)| of.parse().is_ok_and(|of: RegistryUrl| of == *url));
+        own.flat_map(|(_, mirrors)| mirrors).map(|address| address.parse()).collect()
+    }
+
+    /// The folder that everything comes from, where there is one.
+    pub(crate) fn vendor(&self) -> Result<Option<PathBuf>, PackageError> {
+        let configured = || Ok::<_, PackageError>(self.config()?.registries.vendor);
+        Ok(self.vendor.clone().map_or_else(configured, |path| Ok(Some(path)))?.map(|path| self.root.join(path)))
+    }
+
+    /// The same folder, taking everything from what `windlass vendor` wrote.
+    #[must_use]
+    pub fn with_vendor(self, folder: PathBuf) -> Self {
+        Home { vendor: Some(folder), ..self }
+    }
+
+    /// The certificates that are trusted beside the system's.
+    pub(crate) fn ca_file(&self) -> Result<Option<PathBuf>, PackageError> {
+        let path = match &self.ca_file {
+            Some(path) => Some(path.clone()),
+            None => self.config()?.http.ca_file,
+        };
+        Ok(path.map(|path| self.root.join(path)))
+    }
+
+    /// What was seen of a registry, with the key that the user pinned over the one that it was first seen with.
+    pub(crate) fn seen(&self, registry: &str) -> Result<Option<SeenRegistry>, PackageError> {
+        let pinned = self.config()?.registries.keys;
+        let is_it = |address: &str| address.parse().is_ok_and(|url: RegistryUrl| url.to_string() == registry);
+        let pinned = pinned.into_iter().find(|(address, _)| is_it(address)).map(|(_, key)| key);
+        let seen = self.read_toml::<Seen>("registries.toml")?.registries.get(registry).copied();
+        Ok(match (pinned, seen) {
+            (Some(key), seen) => Some(SeenRegistry { key, serial: seen.map_or(0, |seen| seen.serial) }),
+            (None, seen) => seen,
+        })
+    }
+
+    /// Remembers what was seen of a registry.
+    pub(crate) fn saw(&self, registry: &str, now: SeenRegistry) -> Result<(), PackageError> {
+        // Two registries may be seen at once.
+        static WRITING: Mutex<()> = Mutex::new(());
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen: Seen = self.read_toml("registries.toml")?;
+        if seen.registries.insert(registry.to_owned(), now) == Some(now) {
+            return Ok(());
+        }
+        let text = format!(
+            "# The key of each registry's snapshots, and the highest serial that was seen. Pin keys in config.toml instead of\n# editing this.\n{}",
+            toml::to_string(&seen).unwrap_or_default()
+        );
+        write_atomic(&self.root.join("registries.toml"), text.as_bytes(), Mode::Shared)
     }
 
     /// Every configured registry, the default first.
@@ -226,40 +247,14 @@ impl Home {
     pub fn registries(&self) -> Result<Vec<RegistryUrl>, PackageError> {
         let registries = self.config()?.registries;
         let mut all: Vec<RegistryUrl> = Vec::new();
-        for address in registries.default.iter().chain(registries.namespaces.values()) {
-            let url = address.parse()?;
-            if !all.contains(&url) {
-                all.push(url);
+        let default = registries.default.iter().map(|address| address.parse().map(Origin::Registry));
+        for origin in default.chain(registries.namespaces.values().map(NamespaceOrigin::parse)) {
+            match origin? {
+                Origin::Registry(url) if !all.contains(&url) => all.push(url),
+                _ => {}
             }
         }
         if all.is_empty() { Err(PackageError::NoRegistry { namespace: "default".to_owned() }) } else { Ok(all) }
-    }
-
-    /// The token for a registry in `credentials.toml`: `[tokens] "http://127.0.0.1:7420" = "…"`.
-    ///
-    /// # Errors
-    /// When the file is not valid, or others than the owner may read it.
-    pub fn token(&self, registry: &RegistryUrl) -> Result<Option<SecretValue>, PackageError> {
-        let path = self.root.join("credentials.toml");
-        #[cfg(unix)]
-        if let Ok(file) = std::fs::metadata(&path) {
-            use std::os::unix::fs::PermissionsExt;
-            if file.permissions().mode() & 0o077 != 0 {
-                return Err(PackageError::io(
-                    "use (make it yours alone: chmod 600)",
-                    &path,
-                    std::io::ErrorKind::PermissionDenied.into(),
-                ));
-            }
-        }
-        let mut credentials: Credentials = self.read_toml("credentials.toml").map_err(|error| match error {
-            // The parser quotes what it could not read, and that may be a token.
-            PackageError::Malformed { file, line, column, .. } => {
-                PackageError::Malformed { file, line, column, message: "it is not as it should be".to_owned() }
-            }
-            other => other,
-        })?;
-        Ok(credentials.tokens.remove(&registry.to_string()).map(|token| SecretValue::new(token.into_bytes())))
     }
 
     /// The key that a namespace's releases must be signed with: the pinned one, else the one it was first seen with.
@@ -335,27 +330,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
-        let check = |text: &str, expect: Result<&str, &str>| match (text.parse::<RegistryUrl>(), expect) {
-            (Ok(url), Ok(expect)) => assert_eq!(url.to_string(), expect),
-            (Err(error), Err(expect)) => assert!(error.to_string().contains(expect), "{error}"),
-            (got, expect) => panic!("{text}: {got:?}, expected {expect:?}"),
-        };
-        check("http://127.0.0.1:7420", Ok("http://127.0.0.1:7420"));
-        check("http://[::1]:7420/", Ok("http://[::1]:7420"));
-        check("http://localhost:7420", Ok("http://localhost:7420"));
-        check("https://plugins.example.com", Ok("https://plugins.example.com"));
-        check("http://plugins.example.com", Err("plain http"));
-        check("http://localhost.evil.example", Err("plain http"));
-        check("http://127.0.0.1.evil.example", Err("plain http"));
-        check("https://user:pw@example.com", Err("holds a user"));
-        check("https://example.com/path", Err("only a scheme"));
-        check("file:///etc/passwd", Err("only a scheme"));
-        check("ftp://example.com", Err("neither http nor https"));
-        check("example.com", Err("not a URL"));
-    }
-
-    #[test]
     fn a_namespace_has_exactly_one_registry() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path().to_owned());
@@ -382,7 +356,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn keys_and_tokens_are_the_owners_alone() {
+    fn keys_are_the_owners_alone() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path().to_owned());
@@ -392,17 +366,6 @@ mod tests {
         let mode = std::fs::metadata(folder.path().join("keys/acme.pem")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(home.make_signing_key("../acme").is_err());
-
-        let registry = "http://127.0.0.1:1".parse().unwrap();
-        let path = folder.path().join("credentials.toml");
-        std::fs::write(&path, "[tokens]\n\"http://127.0.0.1:1\" = \"s3cr3t\"\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(home.token(&registry).err().unwrap().to_string().contains("chmod 600"));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(home.token(&registry).unwrap().unwrap().expose(), b"s3cr3t");
-        std::fs::write(&path, "tokens = s3cr3t\n").unwrap();
-        let error = home.token(&registry).err().unwrap().to_string();
-        assert!(!error.contains("s3cr3t"), "{error}");
     }
 
     #[test]

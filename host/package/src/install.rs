@@ -1,21 +1,39 @@
-//! `windlass plugin install`: resolve → fetch → verify → show and ask → compile and describe → grant and lock.
+//! `windlass plugin install` and `update`: resolve → fetch → verify → show and ask → compile and describe → grant and lock.
 //!
-//! Nothing of the project changes until every plugin asked for has passed every step; the grants are written before the
-//! lock, so that a crash between them leaves permissions for something that is not locked, never the reverse.
+//! Nothing of the project changes until every plugin has passed every step; the grants are written before the lock, so that
+//! a crash between them leaves permissions for something that is not locked, never the reverse.
+//!
+//! The plugins that a plugin calls are installed with it: each is asked about for itself.
+
+pub use crate::{
+    consent::{Change, Consent, ConsentRequest},
+    facts::{check_facts, undeclared},
+    verification::{Proof, Verification, verify},
+};
 
 use crate::{
     Components, Home, PackageError,
-    client::Registry,
+    consent::consented,
+    facts::{FactsOf, bad_component},
     grants::Grants,
+    http::{Progress, Silent},
     lock::{Lock, Locked},
-    release::{Release, newest},
-    signature::{PublisherKey, Signature},
+    plan::{AT_ONCE, Planner},
+    release::Release,
+    resolve::{AskedBy, Root},
+    source::Source,
     store::{Entry, Store},
+    verification,
 };
-use semver::VersionReq;
-use std::{fmt::Write as _, path::Path, str::FromStr};
-use windlass_contract::{Digest, Interface, NameError, Permissions, PluginKind, PluginName, PluginRef};
-use windlass_runtime::Inspection;
+use futures::StreamExt as _;
+use semver::{Version, VersionReq};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    str::FromStr,
+    sync::Arc,
+};
+use windlass_contract::{NameError, PluginName, PluginRef};
 
 /// A plugin that is wanted: `windlass:shell`, or `windlass:shell@^0.1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +42,8 @@ pub struct Request {
     pub name: PluginName,
     /// In which versions; `*` when not said.
     pub requirement: VersionReq,
+    /// Who asks.
+    pub by: AskedBy,
 }
 
 impl FromStr for Request {
@@ -35,145 +55,14 @@ impl FromStr for Request {
             value: requirement.chars().take(80).collect(),
             rule: "write a version such as 1.2.3, or a range such as ^1.2",
         })?;
-        Ok(Request { name: name.parse()?, requirement })
+        Ok(Request { name: name.parse()?, requirement, by: AskedBy::Command })
     }
 }
 
-/// What is known of who made a release. Never a boolean: unsigned and bad are different things.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verification {
-    /// Signed by the publisher's key.
-    Verified {
-        /// Which.
-        key: PublisherKey,
-        /// The namespace's key was not known before: it is remembered from now on.
-        first_seen: bool,
-    },
-    /// Not signed.
-    Unsigned,
-    /// Must not be used.
-    Bad {
-        /// In words.
-        why: String,
-    },
-}
-
-/// Judges a release's signature; `known` is the key that its namespace is known by.
-pub fn verify(release: &Release, known: Option<PublisherKey>) -> Verification {
-    judge(release.signature.as_ref(), &release.name, release, known)
-}
-
-fn judge(
-    signature: Option<&Signature>,
-    name: &PluginName,
-    release: &Release,
-    known: Option<PublisherKey>,
-) -> Verification {
-    match (signature, known) {
-        (None, None) => Verification::Unsigned,
-        (None, Some(key)) => Verification::Bad {
-            why: format!("it is not signed, and the releases of {} are signed by {key}", name.namespace()),
-        },
-        (Some(signature), Some(key)) if signature.key != key => Verification::Bad {
-            why: format!("it is signed by {}, and {} is known by {key}", signature.key, name.namespace()),
-        },
-        (Some(signature), known) => {
-            if signature.holds(release.statement()) {
-                Verification::Verified { key: signature.key, first_seen: known.is_none() }
-            } else {
-                Verification::Bad {
-                    why: format!(
-                        "the signature by {} is not over this name, version, content and these permissions",
-                        signature.key
-                    ),
-                }
-            }
-        }
+impl Request {
+    pub(crate) fn root(&self) -> Root {
+        Root { name: self.name.clone(), requirement: self.requirement.clone(), by: self.by.clone() }
     }
-}
-
-/// How permissions are given.
-pub enum Consent<'a> {
-    /// A person is asked; `true` grants.
-    Ask(&'a mut (dyn FnMut(&ConsentRequest) -> bool + Send)),
-    /// Granted beforehand, by `--grant`.
-    Given,
-    /// Nobody is there: what is not granted yet is an error that names the command to grant it.
-    Nobody,
-}
-
-/// What a person is asked.
-#[derive(Debug, Clone)]
-pub struct ConsentRequest {
-    /// The plugin.
-    pub plugin: PluginRef,
-    /// What it is for.
-    pub summary: String,
-    /// Who signed it.
-    pub verification: Verification,
-    /// What it asks for.
-    pub asked: Permissions,
-    /// What was consented to before; none on the first install.
-    pub before: Option<Permissions>,
-}
-
-impl ConsentRequest {
-    /// The permissions line by line, each with whether it is new.
-    pub fn lines(&self) -> Vec<(Interface, String, Change)> {
-        let before = self.before.as_ref().map(Permissions::in_words);
-        let change = |interface, words: &str| match &before {
-            None => Change::First,
-            Some(before) => match before.iter().find(|(other, _)| *other == interface) {
-                None => Change::New,
-                Some((_, old)) if old == words => Change::Same,
-                Some((_, old)) => Change::Widened(old.clone()),
-            },
-        };
-        self.asked
-            .in_words()
-            .into_iter()
-            .map(|(interface, words)| {
-                let change = change(interface, &words);
-                (interface, words, change)
-            })
-            .collect()
-    }
-
-    /// The question in plain text.
-    pub fn words(&self) -> String {
-        let mut text = format!("{} {}", self.plugin.name, self.plugin.version);
-        let _ = match &self.verification {
-            Verification::Verified { key, first_seen: true } => {
-                writeln!(text, ", signed by {key} (a publisher not seen before), wants to:")
-            }
-            Verification::Verified { key, first_seen: false } => {
-                writeln!(text, ", signed by {key} (known), wants to:")
-            }
-            _ => writeln!(text, ", NOT SIGNED, wants to:"),
-        };
-        for (_, words, change) in self.lines() {
-            let _ = match change {
-                Change::First => writeln!(text, "  - {words}"),
-                Change::Same => writeln!(text, "    {words} (as before)"),
-                Change::New => writeln!(text, "  + {words} (new)"),
-                Change::Widened(old) => writeln!(text, "  + {words}\n    (until now: {old})"),
-            };
-        }
-        text
-    }
-}
-
-/// How a permission differs from what was granted before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// The plugin is installed for the first time.
-    First,
-    /// Granted before in the same words.
-    Same,
-    /// Not asked for before.
-    New,
-    /// Asked for before, in these words.
-    Widened(String),
 }
 
 /// Switches of an install.
@@ -195,328 +84,405 @@ pub struct Outcome {
     /// The component was fetched now.
     pub fetched: bool,
     /// The version that was locked before, if it was another.
-    pub replaced: Option<semver::Version>,
+    pub replaced: Option<Version>,
+    /// It was not asked for itself, but is called by what was.
+    pub dependency: bool,
 }
 
-/// Installs plugins into the project in the folder `project`.
-///
-/// What is locked, granted and in the store already costs no request. Its bytes are hashed and it is compiled where that is
-/// missing, so that an install mends what was damaged, and what another version of the host had compiled.
+/// Installs plugins into the project in the folder `project`, with nobody to hear how far a download is. See
+/// [`Installer::install`].
 ///
 /// # Errors
-/// See [`PackageError`]. When any plugin fails, the project's lock and grants are as they were.
+/// See [`PackageError`].
 pub async fn install(
     home: &Home,
     project: &Path,
     components: &dyn Components,
     requests: &[Request],
     options: Options,
-    mut consent: Consent<'_>,
+    consent: Consent<'_>,
 ) -> Result<Vec<Outcome>, PackageError> {
-    let before = (Lock::load(project)?, Grants::load(project)?);
-    let (mut lock, mut grants) = before.clone();
-    let mut outcomes = Vec::new();
-    let mut held = None;
-    for request in requests {
-        let locked = lock.get(&request.name, &request.requirement).ok().cloned();
-        if let Some(locked) = &locked
-            && whole(&home.store(), &locked.digest)?.is_some()
-            && (matches!(consent, Consent::Given) || consented(&lock, &grants, &locked.name, &locked.permissions))
-            && (locked.signature.is_some() || options.allow_unsigned)
-        {
-            let path = home.store().wasm(&locked.digest);
-            let compiled = components.compile(locked.digest, &path).await;
-            compiled.map_err(|why| bad_component(&locked.plugin(), why))?;
-            if matches!(consent, Consent::Given) && !locked.permissions.within(&grants.of(&locked.name)) {
-                grants.plugins.insert(locked.name.clone(), locked.permissions.clone());
+    Installer { home, project, components, options, progress: &Silent }.install(requests, consent).await
+}
+
+/// What an install works on and with.
+#[derive(Clone, Copy)]
+pub struct Installer<'a> {
+    /// The user's folder.
+    pub home: &'a Home,
+    /// The project's folder.
+    pub project: &'a Path,
+    /// Who looks into components.
+    pub components: &'a dyn Components,
+    /// The switches.
+    pub options: Options,
+    /// Who hears how far a download is.
+    pub progress: &'a dyn Progress,
+}
+
+/// The project's files, as they are going to be.
+struct State {
+    lock: Lock,
+    grants: Grants,
+}
+
+impl State {
+    fn load(project: &Path) -> Result<Self, PackageError> {
+        Ok(State { lock: Lock::load(project)?, grants: Grants::load(project)? })
+    }
+}
+
+/// A release that is going to be installed.
+pub(crate) struct Chosen {
+    pub(crate) release: Release,
+    pub(crate) source: Arc<Source>,
+    pub(crate) requested: bool,
+    pub(crate) dependency: bool,
+}
+
+/// One that was fetched.
+pub(crate) struct Fetched {
+    pub(crate) chosen: Chosen,
+    pub(crate) verification: Verification,
+    pub(crate) plugin: PluginRef,
+    /// Its bytes; none when they were here.
+    pub(crate) wasm: Option<Vec<u8>>,
+    pub(crate) facts: FactsOf,
+}
+
+impl Installer<'_> {
+    /// Installs plugins, and those that they call.
+    ///
+    /// What is locked, granted and in the store already costs no request. Its bytes are hashed and it is compiled where that
+    /// is missing, so that an install mends what was damaged, and what another version of the host had compiled.
+    ///
+    /// # Errors
+    /// See [`PackageError`]. When any plugin fails, the project's lock and grants are as they were.
+    pub async fn install(&self, requests: &[Request], consent: Consent<'_>) -> Result<Vec<Outcome>, PackageError> {
+        let mut state = State::load(self.project)?;
+        let before = state.lock.clone();
+        // What is asked for, and what is locked of what that calls.
+        let mut settled = BTreeSet::new();
+        let mut open = BTreeSet::new();
+        for request in requests {
+            match before.get(&request.name, &request.requirement) {
+                Ok(_) => {
+                    for name in before.closure(&request.name) {
+                        let is_settled = self.is_settled(&state, &name, &consent)?;
+                        (if is_settled { &mut settled } else { &mut open }).insert(name);
+                    }
+                }
+                Err(_) if self.options.locked => {
+                    let why = format!("{} {} is not in it", request.name, request.requirement);
+                    return Err(PackageError::LockWouldChange { why });
+                }
+                Err(_) => drop(open.insert(request.name.clone())),
             }
-            outcomes.push(Outcome { plugin: locked.plugin(), verification: None, fetched: false, replaced: None });
-            continue;
         }
-        if held.is_none() {
-            let store = home.store();
-            let lock = tokio::task::spawn_blocking(move || store.lock());
-            // Only a panic ends that task without an answer.
-            held =
-                Some(lock.await.map_err(|error| {
-                    PackageError::io("lock", home.root(), std::io::Error::other(error.to_string()))
-                })??);
+        let mut outcomes = Vec::new();
+        for name in settled.difference(&open) {
+            outcomes.push(self.settle(&mut state, name, requests, &consent).await?);
         }
-        outcomes
-            .push(install_one(home, components, request, locked, options, &mut consent, &mut lock, &mut grants).await?);
-    }
-    if options.locked && lock != before.0 {
-        return Err(PackageError::LockWouldChange { why: "an entry differs".to_owned() });
-    }
-    grants.save(project)?;
-    lock.save(project)?;
-    for outcome in &outcomes {
-        if let Some(Verification::Verified { key, first_seen: true }) = outcome.verification {
-            home.remember_publisher(outcome.plugin.name.namespace(), key)?;
+        if !open.is_empty() {
+            let roots = roots(requests, &before, &open);
+            let mut planner = Planner::new(self.home, &before)?;
+            planner.fetch(open.clone(), &roots).await?;
+            if self.options.locked {
+                planner.still_allows(&before, &open)?;
+            }
+            let keep = before.plugins.keys().cloned().collect();
+            let choice = planner.choose(&roots, &keep).await?;
+            let asked: BTreeSet<_> = requests.iter().map(|request| &request.name).collect();
+            let mut chosen = Vec::new();
+            for (name, release) in choice {
+                let is_new = before
+                    .plugins
+                    .get(&name)
+                    .is_none_or(|old| release.as_ref().is_some_and(|release| release.version != old.version));
+                if let Some(release) = release.filter(|_| is_new || open.contains(&name)) {
+                    let (requested, dependency) = (asked_for(requests, &name), !asked.contains(&name));
+                    chosen.push(Chosen { source: planner.source(&name)?, release, requested, dependency });
+                }
+            }
+            outcomes.extend(self.carry_out(&mut state, chosen, consent).await?);
         }
-    }
-    Ok(outcomes)
-}
-
-/// A component that is here, its bytes as they should be. A damaged one is fetched again.
-fn whole(store: &Store, digest: &Digest) -> Result<Option<Entry>, PackageError> {
-    Ok(if store.verify(digest)? == Some(*digest) { store.get(digest)? } else { None })
-}
-
-/// Whether what a plugin asks was agreed to: it is granted as a whole, or it is no more than what was locked when the
-/// grant was given (which a person may have narrowed since).
-fn consented(lock: &Lock, grants: &Grants, name: &PluginName, asked: &Permissions) -> bool {
-    asked.within(&grants.of(name))
-        || (grants.plugins.contains_key(name)
-            && lock.plugins.get(name).is_some_and(|locked| asked.within(&locked.permissions)))
-}
-
-#[allow(clippy::too_many_arguments, reason = "the state of one install; a struct would only be taken apart again")]
-async fn install_one(
-    home: &Home,
-    components: &dyn Components,
-    request: &Request,
-    locked: Option<Locked>,
-    options: Options,
-    consent: &mut Consent<'_>,
-    lock: &mut Lock,
-    grants: &mut Grants,
-) -> Result<Outcome, PackageError> {
-    let name = &request.name;
-    if options.locked && locked.is_none() {
-        return Err(PackageError::LockWouldChange { why: format!("{name} {} is not in it", request.requirement) });
-    }
-    let registry = Registry::of(home, name)?;
-    if let Some(locked) = &locked
-        && locked.registry != registry.url().to_string()
-    {
-        return Err(PackageError::LockWouldChange {
-            why: format!(
-                "{name} was locked from {}, and its namespace is now mapped to {}",
-                locked.registry,
-                registry.url()
-            ),
-        });
-    }
-    let release = resolve(&registry, request, locked.as_ref()).await?;
-    let verification = check_signature(home, &release, locked.as_ref(), &registry, options)?;
-
-    let plugin = PluginRef { name: name.clone(), version: release.version.clone(), digest: release.digest };
-    let store = home.store();
-    let present = whole(&store, &release.digest)?;
-    let fetched = present.is_none();
-    let (wasm, facts) = match present {
-        Some(entry) => (None, FactsOf::Entry(entry)),
-        None => {
-            let wasm = registry.component(&release).await?;
-            let facts = components.inspect(&wasm).map_err(|why| bad_component(&plugin, why))?;
-            (Some(wasm), FactsOf::Component(facts))
+        for name in requests.iter().filter(|request| request.by == AskedBy::Command).map(|request| &request.name) {
+            if let Some(locked) = state.lock.plugins.get_mut(name).filter(|_| !self.options.locked) {
+                locked.requested = true;
+            }
         }
-    };
-    facts.check(&plugin, &release)?;
-
-    // Whoever says --grant means all that is asked, also where the grant was narrowed before.
-    let is_given = matches!(consent, Consent::Given) && !release.permissions.within(&grants.of(name));
-    if is_given || !consented(lock, grants, name, &release.permissions) {
-        let before = lock.plugins.get(name).map(|locked| locked.permissions.clone());
-        let question = ConsentRequest {
-            plugin: plugin.clone(),
-            summary: release.summary.clone(),
-            verification: verification.clone(),
-            asked: release.permissions.clone(),
-            before,
-        };
-        let granted = match consent {
-            Consent::Ask(ask) => ask(&question),
-            Consent::Given => true,
-            Consent::Nobody => false,
-        };
-        if !granted {
-            return Err(PackageError::NotGranted {
-                plugin: Box::new(plugin),
-                words: question.words(),
-                command: format!("windlass plugin install {name}@={} --grant", release.version),
-            });
-        }
-        grants.plugins.insert(name.clone(), release.permissions.clone());
+        // In the order in which they were asked for, each before what it calls.
+        let place = |name: &PluginName| requests.iter().position(|request| request.name == *name);
+        outcomes.sort_by_key(|outcome| place(&outcome.plugin.name).unwrap_or(usize::MAX));
+        self.save(&before, &state, &outcomes)?;
+        Ok(outcomes)
     }
 
-    if let (Some(wasm), FactsOf::Component(facts)) = (wasm, facts) {
-        let path = store.put(&release.digest, &wasm)?;
-        let descriptor = components.describe(&plugin, &path).await.map_err(|why| bad_component(&plugin, why))?;
+    /// Chooses anew: the newest versions that `roots` and the plugins themselves allow. Only `names` move, and what they call
+    /// where it must; everything, where there are none. What nobody needs any more is forgotten.
+    ///
+    /// # Errors
+    /// As [`Installer::install`].
+    pub async fn update(
+        &self,
+        names: &BTreeSet<PluginName>,
+        roots: &[Root],
+        consent: Consent<'_>,
+    ) -> Result<Vec<Outcome>, PackageError> {
+        let mut state = State::load(self.project)?;
+        let before = state.lock.clone();
+        let mut planner = Planner::new(self.home, &before)?;
+        let choice = choose_anew(&mut planner, &before, names, roots).await?;
+        let mut chosen = Vec::new();
+        for (name, release) in &choice {
+            let old = before.plugins.get(name);
+            if let Some(release) = release.as_ref().filter(|new| old.is_none_or(|old| old.version != new.version)) {
+                chosen.push(Chosen {
+                    source: planner.source(name)?,
+                    release: release.clone(),
+                    requested: old.is_some_and(|old| old.requested),
+                    dependency: !roots.iter().any(|root| root.name == *name),
+                });
+            }
+        }
+        if self.options.locked && !chosen.is_empty() {
+            return Err(PackageError::LockWouldChange { why: "there are newer versions".to_owned() });
+        }
+        let outcomes = self.carry_out(&mut state, chosen, consent).await?;
+        if names.is_empty() {
+            state.lock.plugins.retain(|name, _| choice.contains_key(name));
+            let gone = |name: &PluginName| before.plugins.contains_key(name) && !choice.contains_key(name);
+            state.grants.plugins.retain(|name, _| !gone(name));
+        }
+        self.save(&before, &state, &outcomes)?;
+        Ok(outcomes)
+    }
+
+    fn save(&self, before: &Lock, state: &State, outcomes: &[Outcome]) -> Result<(), PackageError> {
+        if self.options.locked && state.lock != *before {
+            return Err(PackageError::LockWouldChange { why: "an entry differs".to_owned() });
+        }
+        state.grants.save(self.project)?;
+        state.lock.save(self.project)?;
+        for outcome in outcomes {
+            if let Some(Verification::Verified { by, first_seen: true }) = &outcome.verification
+                && let Some(key) = by.key()
+            {
+                self.home.remember_publisher(outcome.plugin.name.namespace(), key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a locked plugin needs nothing from anybody.
+    fn is_settled(&self, state: &State, name: &PluginName, consent: &Consent<'_>) -> Result<bool, PackageError> {
+        let Some(locked) = state.lock.plugins.get(name) else { return Ok(false) };
+        let is_agreed = matches!(consent, Consent::Given)
+            || consented(&state.lock, &state.grants, &locked.name, &locked.permissions);
+        let is_signed = locked.is_signed() || self.options.allow_unsigned;
+        Ok(is_agreed && is_signed && whole(&self.home.store(), locked)?.is_some())
+    }
+
+    async fn settle(
+        &self,
+        state: &mut State,
+        name: &PluginName,
+        requests: &[Request],
+        consent: &Consent<'_>,
+    ) -> Result<Outcome, PackageError> {
+        let locked = state.lock.plugins.get(name).ok_or_else(|| PackageError::NotInstalled {
+            name: name.clone(),
+            requirement: "*".to_owned(),
+            have: None,
+        })?;
+        let path = self.home.store().wasm(&locked.digest);
+        let compiled = self.components.compile(locked.digest, &path).await;
+        compiled.map_err(|why| bad_component(&locked.plugin(), why))?;
+        if matches!(consent, Consent::Given) && !locked.permissions.within(&state.grants.of(name)) {
+            state.grants.plugins.insert(name.clone(), locked.permissions.clone());
+        }
+        let dependency = !requests.iter().any(|request| request.name == *name);
+        Ok(Outcome { plugin: locked.plugin(), verification: None, fetched: false, replaced: None, dependency })
+    }
+
+    /// Fetches, verifies, asks, describes: into the state, not into the project.
+    async fn carry_out(
+        &self,
+        state: &mut State,
+        chosen: Vec<Chosen>,
+        mut consent: Consent<'_>,
+    ) -> Result<Vec<Outcome>, PackageError> {
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _held = hold(self.home).await?;
+        let before = state.lock.clone();
+        let mut coming = futures::stream::iter(chosen).map(|each| self.fetch(each, &before)).buffered(AT_ONCE);
+        let mut outcomes = Vec::new();
+        while let Some(fetched) = coming.next().await {
+            let Fetched { chosen, verification, plugin, wasm, facts } = fetched?;
+            ask(state, &chosen.release, &plugin, &verification, &mut consent)?;
+            let fetched = wasm.is_some();
+            self.keep(&plugin, wasm, facts).await?;
+            let old = state.lock.plugins.get(&plugin.name);
+            let replaced = old.map(|old| old.version.clone()).filter(|old| *old != plugin.version);
+            let requested = chosen.requested || old.is_some_and(|old| old.requested);
+            let locked = lock_entry(chosen.release, &chosen.source, &verification, requested);
+            state.lock.plugins.insert(plugin.name.clone(), locked);
+            let (verification, dependency) = (Some(verification), chosen.dependency);
+            outcomes.push(Outcome { plugin, verification, fetched, replaced, dependency });
+        }
+        Ok(outcomes)
+    }
+
+    /// Puts a component that was not here into the store, compiled and described.
+    pub(crate) async fn keep(
+        &self,
+        plugin: &PluginRef,
+        wasm: Option<Vec<u8>>,
+        facts: FactsOf,
+    ) -> Result<(), PackageError> {
+        let (Some(wasm), FactsOf::Component(facts)) = (wasm, facts) else { return Ok(()) };
+        let store = self.home.store();
+        let path = store.put(&plugin.digest, &wasm)?;
+        let described = self.components.describe(plugin, &path).await;
+        let descriptor = described.map_err(|why| bad_component(plugin, why))?;
         store.finish(&Entry {
-            digest: release.digest,
+            digest: plugin.digest,
             size: wasm.len() as u64,
             kinds: facts.kinds,
             imports: facts.imports,
             contract: facts.contract,
             descriptor,
-        })?;
+        })
     }
-    let replaced = lock.plugins.get(name).map(|old| old.version.clone()).filter(|old| *old != release.version);
-    lock.plugins.insert(
-        name.clone(),
-        Locked {
-            name: name.clone(),
-            version: release.version,
-            digest: release.digest,
-            registry: registry.url().to_string(),
-            contract: release.contract,
-            signature: release.signature,
-            dependencies: release.dependencies,
-            permissions: release.permissions,
-        },
-    );
-    Ok(Outcome { plugin, verification: Some(verification), fetched, replaced })
-}
 
-/// The release to install: the locked one where there is one, else the newest that fits.
-async fn resolve(registry: &Registry, request: &Request, locked: Option<&Locked>) -> Result<Release, PackageError> {
-    let name = &request.name;
-    let mut releases = registry.releases(name).await?;
-    if let Some(locked) = locked {
-        let Some(at) = releases.iter().position(|release| release.version == locked.version) else {
-            return Err(PackageError::Rollback {
-                registry: registry.url().to_string(),
-                name: name.clone(),
-                why: format!("the locked version {} is gone", locked.version),
-            });
+    /// Fetches and verifies; keeps nothing.
+    pub(crate) async fn fetch(&self, chosen: Chosen, lock: &Lock) -> Result<Fetched, PackageError> {
+        let release = &chosen.release;
+        let locked = lock.plugins.get(&release.name).filter(|locked| locked.version == release.version);
+        let verification =
+            verification::check(self.home, &chosen.source, release, locked, self.options.allow_unsigned).await?;
+        let plugin = PluginRef { name: release.name.clone(), version: release.version.clone(), digest: release.digest };
+        let (wasm, facts) = match whole_digest(&self.home.store(), &release.digest)? {
+            Some(entry) => (None, FactsOf::Entry(entry)),
+            None => {
+                let wasm = chosen.source.component(release, self.progress).await?;
+                let facts = self.components.inspect(&wasm).map_err(|why| bad_component(&plugin, why))?;
+                (Some(wasm), FactsOf::Component(facts))
+            }
         };
-        let release = releases.swap_remove(at);
-        if release.digest != locked.digest {
-            return Err(PackageError::LockDisagrees {
-                plugin: Box::new(locked.plugin()),
-                registry: registry.url().to_string(),
-                offered: release.digest,
-            });
-        }
-        return Ok(release);
+        facts.check(&plugin, release)?;
+        Ok(Fetched { verification, plugin, wasm, facts, chosen })
     }
-    newest(&releases, &request.requirement).cloned().ok_or_else(|| PackageError::NoVersion {
-        name: name.clone(),
-        requirement: request.requirement.to_string(),
-        available: match releases.is_empty() {
-            true => "none".to_owned(),
-            false => releases
-                .iter()
-                .rev()
-                .take(10)
-                .map(|r| {
-                    format!(
-                        "{}{}",
-                        r.version,
-                        r.status.notice().map(|(state, _)| format!(" ({state})")).unwrap_or_default()
-                    )
-                })
-                .collect::<Vec<_>>()
-                .join(", "),
-        },
-    })
 }
 
-/// Fails closed: bad is refused, unsigned is refused but for local work that asked for it.
-fn check_signature(
-    home: &Home,
+/// Holds the store against other processes, until it is dropped.
+pub(crate) async fn hold(home: &Home) -> Result<std::fs::File, PackageError> {
+    let store = home.store();
+    let held = tokio::task::spawn_blocking(move || store.lock()).await;
+    // Only a panic ends that task without an answer.
+    held.map_err(|error| PackageError::io("lock", home.root(), std::io::Error::other(error.to_string())))?
+}
+
+/// The choice that an update comes to; `None` for what stays as it is locked.
+pub(crate) async fn choose_anew(
+    planner: &mut Planner<'_>,
+    lock: &Lock,
+    names: &BTreeSet<PluginName>,
+    roots: &[Root],
+) -> Result<BTreeMap<PluginName, Option<Release>>, PackageError> {
+    let moving = |name: &PluginName| names.is_empty() || names.contains(name);
+    let keep = lock.plugins.keys().filter(|name| !moving(name)).cloned().collect();
+    let open = lock.plugins.keys().filter(|name| moving(name)).cloned().collect();
+    planner.fetch(open, roots).await?;
+    planner.choose(roots, &keep).await
+}
+
+/// Shows what a plugin asks for, unless that was agreed to, and grants it.
+fn ask(
+    state: &mut State,
     release: &Release,
-    locked: Option<&Locked>,
-    registry: &Registry,
-    options: Options,
-) -> Result<Verification, PackageError> {
-    let from_lock = locked.and_then(|locked| locked.signature.as_ref()).map(|signature| signature.key);
-    let known = home.publisher(release.name.namespace())?.or(from_lock);
-    let verification = verify(release, known);
-    match &verification {
-        Verification::Verified { .. } => Ok(verification),
-        Verification::Unsigned if options.allow_unsigned && registry.url().is_local() => Ok(verification),
-        Verification::Unsigned => {
-            Err(PackageError::Unsigned { name: release.name.clone(), version: release.version.clone() })
-        }
-        Verification::Bad { why } => Err(PackageError::BadSignature {
-            name: release.name.clone(),
-            version: release.version.clone(),
-            why: why.clone(),
-        }),
-    }
-}
-
-/// What a component says of itself: read now, or when it was put into the store.
-enum FactsOf {
-    Component(Inspection),
-    Entry(Entry),
-}
-
-impl FactsOf {
-    /// Whether the component is what its release says. The publish gate checks the same; it is not trusted with it.
-    fn check(&self, plugin: &PluginRef, release: &Release) -> Result<(), PackageError> {
-        let (kinds, imports) = match self {
-            FactsOf::Component(facts) => {
-                check_facts(&plugin.to_string(), facts, &release.permissions)?;
-                (&facts.kinds, &facts.imports)
-            }
-            FactsOf::Entry(entry) => {
-                check_imports(&plugin.to_string(), &entry.imports, &release.permissions)?;
-                (&entry.kinds, &entry.imports)
-            }
-        };
-        if *kinds != release.kinds || *imports != release.imports {
-            return Err(bad_component(plugin, "the index describes other kinds or imports than it has".to_owned()));
-        }
-        Ok(())
-    }
-}
-
-fn bad_component(plugin: &PluginRef, why: String) -> PackageError {
-    PackageError::BadComponent { name: plugin.to_string(), why }
-}
-
-/// What must be true of a component whatever is to be done with it.
-///
-/// # Errors
-/// [`PackageError::BadComponent`], or [`PackageError::UndeclaredImports`] which names them.
-pub fn check_facts(name: &str, facts: &Inspection, permissions: &Permissions) -> Result<(), PackageError> {
-    if !facts.unknown_imports.is_empty() {
-        return Err(PackageError::BadComponent {
-            name: name.to_owned(),
-            why: format!("it imports {}", facts.unknown_imports.join("; ")),
-        });
-    }
-    if !facts.kinds.contains(&PluginKind::Step) {
-        return Err(PackageError::BadComponent {
-            name: name.to_owned(),
-            why: "it does not export windlass:plugin/step, the only kind of plugin so far".to_owned(),
-        });
-    }
-    check_imports(name, &facts.imports, permissions)
-}
-
-fn check_imports(
-    name: &str,
-    imports: &std::collections::BTreeSet<Interface>,
-    permissions: &Permissions,
+    plugin: &PluginRef,
+    verification: &Verification,
+    consent: &mut Consent<'_>,
 ) -> Result<(), PackageError> {
-    let undeclared = undeclared(imports, permissions);
-    if undeclared.is_empty() {
+    let name = &plugin.name;
+    // Whoever says --grant means all that is asked, also where the grant was narrowed before.
+    let is_given = matches!(consent, Consent::Given) && !release.permissions.within(&state.grants.of(name));
+    if !is_given && consented(&state.lock, &state.grants, name, &release.permissions) {
         return Ok(());
     }
-    let imports = undeclared.iter().map(|interface| interface.name()).collect::<Vec<_>>().join(", ");
-    Err(PackageError::UndeclaredImports { name: name.to_owned(), imports })
+    let question = ConsentRequest {
+        plugin: plugin.clone(),
+        summary: release.summary.clone(),
+        verification: verification.clone(),
+        asked: release.permissions.clone(),
+        before: state.lock.plugins.get(name).map(|locked| locked.permissions.clone()),
+    };
+    let granted = match consent {
+        Consent::Ask(ask) => ask(&question),
+        Consent::Given => true,
+        Consent::Nobody => false,
+    };
+    if !granted {
+        return Err(PackageError::NotGranted {
+            plugin: Box::new(plugin.clone()),
+            words: question.words(),
+            command: format!("windlass plugin install {name}@={} --grant", plugin.version),
+        });
+    }
+    state.grants.plugins.insert(name.clone(), release.permissions.clone());
+    Ok(())
 }
 
-/// The imports that permissions do not ask for.
-pub fn undeclared(imports: &std::collections::BTreeSet<Interface>, permissions: &Permissions) -> Vec<Interface> {
-    let declared = permissions.interfaces();
-    imports.iter().copied().filter(|interface| !interface.always_granted() && !declared.contains(interface)).collect()
+/// Whether a person asked for a plugin by name.
+fn asked_for(requests: &[Request], name: &PluginName) -> bool {
+    requests.iter().any(|request| request.by == AskedBy::Command && request.name == *name)
+}
+
+/// What is asked for now, and what the lock holds of that nobody spoke of: it stays at its version.
+fn roots(requests: &[Request], lock: &Lock, open: &BTreeSet<PluginName>) -> Vec<Root> {
+    let mut roots: Vec<Root> = requests.iter().map(Request::root).collect();
+    for locked in lock.roots() {
+        if !open.contains(&locked.name) && !roots.iter().any(|root| root.name == locked.name) {
+            roots.push(locked.root());
+        }
+    }
+    roots
+}
+
+/// A component that is here, its bytes as they should be. A damaged one is fetched again.
+fn whole(store: &Store, locked: &Locked) -> Result<Option<Entry>, PackageError> {
+    whole_digest(store, &locked.digest)
+}
+
+pub(crate) fn whole_digest(store: &Store, digest: &windlass_contract::Digest) -> Result<Option<Entry>, PackageError> {
+    Ok(if store.verify(digest)? == Some(*digest) { store.get(digest)? } else { None })
+}
+
+fn lock_entry(release: Release, source: &Source, verification: &Verification, requested: bool) -> Locked {
+    let cosign = match verification {
+        Verification::Verified { by, .. } => by.cosign().map(str::to_owned),
+        _ => None,
+    };
+    Locked {
+        name: release.name,
+        version: release.version,
+        digest: release.digest,
+        registry: source.origin().to_string(),
+        contract: release.contract,
+        requested,
+        cosign,
+        signature: release.signature,
+        dependencies: release.dependencies,
+        permissions: release.permissions,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{manifest::read_yaml, release::tests::release};
-    use ed25519_dalek::SigningKey;
-
-    fn permissions(yaml: &str) -> Permissions {
-        read_yaml("x", yaml).unwrap()
-    }
 
     #[test]
     fn requests() {
@@ -530,97 +496,5 @@ mod tests {
         check("windlass:shell@", None);
         check("shell", None);
         check("../x:y@1", None);
-    }
-
-    #[test]
-    fn three_results() {
-        let [ours, other] = [1, 2].map(|seed| SigningKey::from_bytes(&[seed; 32]));
-        let key = PublisherKey::of(&ours);
-        let unsigned = release("1.0.0");
-        let signed_by = |signer: &SigningKey, of: &Release| {
-            let signature = of.statement().sign(signer);
-            Release { signature: Some(signature), ..of.clone() }
-        };
-        let signed = signed_by(&ours, &unsigned);
-        let check = |release: &Release, known, expect: &str| {
-            let got = match verify(release, known) {
-                Verification::Verified { first_seen: true, .. } => "verified, first seen".to_owned(),
-                Verification::Verified { .. } => "verified".to_owned(),
-                Verification::Unsigned => "unsigned".to_owned(),
-                Verification::Bad { why } => why.replace(&key.to_string(), "OURS"),
-            };
-            assert!(got.contains(expect), "{got}, expected {expect}");
-        };
-        check(&signed, Some(key), "verified");
-        check(&signed, None, "verified, first seen");
-        check(&unsigned, None, "unsigned");
-        check(&unsigned, Some(key), "it is not signed, and the releases of acme are signed by OURS");
-        check(&signed_by(&other, &unsigned), Some(key), "acme is known by OURS");
-        let replayed = Release { signature: signed.signature.clone(), ..release("2.0.0") };
-        check(&replayed, Some(key), "not over this name, version");
-        let widened = Release { permissions: permissions("state: true"), ..signed.clone() };
-        check(&widened, Some(key), "these permissions");
-        let other_plugin = Release { name: "acme:other".parse().unwrap(), ..signed };
-        check(&other_plugin, None, "not over this name");
-    }
-
-    #[test]
-    fn the_question() {
-        let key = PublisherKey::of(&SigningKey::from_bytes(&[1; 32]));
-        let mut question = ConsentRequest {
-            plugin: PluginRef {
-                name: "acme:slack".parse().unwrap(),
-                version: semver::Version::new(1, 2, 0),
-                digest: windlass_contract::Digest::of(b""),
-            },
-            summary: "Tell a channel".to_owned(),
-            verification: Verification::Verified { key, first_seen: true },
-            asked: permissions(
-                "http: {hosts: [hooks.slack.com], methods: [POST]}\nsecrets: [from-config]\nsecrets-reveal: true",
-            ),
-            before: None,
-        };
-        insta::assert_snapshot!(question.words(), @"
-        acme:slack 1.2.0, signed by ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c (a publisher not seen before), wants to:
-          - use secrets without seeing them: the ones that your pipeline names
-          - READ THE VALUES of those secrets
-          - send POST requests to hooks.slack.com
-        ");
-        question.before = Some(permissions("http: {hosts: [hooks.slack.com], methods: [GET]}\nsecrets: [from-config]"));
-        question.verification = Verification::Verified { key, first_seen: false };
-        insta::assert_snapshot!(question.words(), @"
-        acme:slack 1.2.0, signed by ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c (known), wants to:
-            use secrets without seeing them: the ones that your pipeline names (as before)
-          + READ THE VALUES of those secrets (new)
-          + send POST requests to hooks.slack.com
-            (until now: send GET requests to hooks.slack.com)
-        ");
-    }
-
-    #[test]
-    fn asked_again_only_when_it_widens() {
-        let name: PluginName = "acme:slack".parse().unwrap();
-        let wide = permissions("secrets: [from-config]\nstate: true");
-        let locked = Locked {
-            name: name.clone(),
-            version: semver::Version::new(1, 0, 0),
-            digest: windlass_contract::Digest::of(b""),
-            registry: "http://127.0.0.1:1".to_owned(),
-            contract: semver::Version::new(0, 1, 0),
-            signature: None,
-            dependencies: Default::default(),
-            permissions: wide.clone(),
-        };
-        let lock = Lock { plugins: [(name.clone(), locked)].into() };
-        let check = |lock: &Lock, granted: Option<&str>, asked: &str, expect: bool| {
-            let grants = Grants { plugins: granted.map(|g| (name.clone(), permissions(g))).into_iter().collect() };
-            assert_eq!(consented(lock, &grants, &name, &permissions(asked)), expect, "{granted:?}, {asked}");
-        };
-        check(&Lock::default(), None, "state: true", false);
-        check(&Lock::default(), None, "{}", true);
-        check(&Lock::default(), Some("state: true"), "state: true", true);
-        check(&lock, Some("state: true"), "secrets: [from-config]\nstate: true", true); // narrowed by hand, asked the same
-        check(&lock, Some("state: true"), "secrets: [other/x]\nstate: true", false);
-        check(&lock, None, "state: true", false); // the grant was taken away
     }
 }

@@ -3,10 +3,13 @@
 use crate::{
     Home, PackageError,
     client::Registry,
+    dev,
     grants::Grants,
-    install::Verification,
     lock::{Lock, Locked},
+    market::{Hit, SearchQuery},
     release::Release,
+    source::Source,
+    verification::{Proof, Verification},
 };
 use semver::VersionReq;
 use std::{
@@ -52,19 +55,29 @@ fn ready(home: &Home, grants: &Grants, locked: &Locked) -> Result<Installed, Pac
 }
 
 fn verification(locked: &Locked) -> Verification {
-    match &locked.signature {
-        Some(signature) => Verification::Verified { key: signature.key, first_seen: false },
-        None => Verification::Unsigned,
-    }
+    let by = match (&locked.signature, &locked.cosign) {
+        (Some(signature), None) => Proof::Key(signature.key),
+        (Some(signature), Some(who)) => Proof::Both(signature.key, who.clone()),
+        (None, Some(who)) => Proof::Cosign(who.clone()),
+        (None, None) => return Verification::Unsigned,
+    };
+    Verification::Verified { by, first_seen: false }
 }
 
-/// Every plugin of a project.
+/// Every plugin of a project, sorted by name. One in the making stands in for the locked one: see [`crate::dev`].
 ///
 /// # Errors
 /// When a file is not valid, or a locked component is not on this machine ([`PackageError::NotFetched`]).
 pub fn installed(home: &Home, project: &Path) -> Result<Vec<Installed>, PackageError> {
     let (lock, grants) = (Lock::load(project)?, Grants::load(project)?);
-    lock.plugins.values().map(|locked| ready(home, &grants, locked)).collect()
+    let mut all = dev::ready(home, &grants, dev::stand_ins(home, project)?)?;
+    for locked in lock.plugins.values() {
+        if !all.iter().any(|each| each.plugin.name == locked.name) {
+            all.push(ready(home, &grants, locked)?);
+        }
+    }
+    all.sort_by(|a, b| a.plugin.name.cmp(&b.plugin.name));
+    Ok(all)
 }
 
 /// The plugins that a pipeline requires, as the lock pins them.
@@ -77,7 +90,15 @@ pub fn locked(
     requirements: &BTreeMap<PluginName, VersionReq>,
 ) -> Result<Vec<Installed>, PackageError> {
     let (lock, grants) = (Lock::load(project)?, Grants::load(project)?);
-    requirements.iter().map(|(name, requirement)| ready(home, &grants, lock.get(name, requirement)?)).collect()
+    let stand_ins = dev::ready(home, &grants, dev::stand_ins(home, project)?)?;
+    let find = |(name, requirement): (&PluginName, &VersionReq)| {
+        let fits = |each: &&Installed| each.plugin.name == *name && dev::satisfies(&each.plugin, requirement);
+        match stand_ins.iter().find(fits) {
+            Some(stand_in) => Ok(stand_in.clone()),
+            None => ready(home, &grants, lock.get(name, requirement)?),
+        }
+    };
+    requirements.iter().map(find).collect()
 }
 
 /// The state of a locked component on this machine.
@@ -127,7 +148,9 @@ fn signature_health(home: &Home, locked: &Locked) -> Result<Health, PackageError
         (Some(signature), _) if !signature.holds(locked.statement()) => {
             format!("what windlass.lock says is not what {} signed", signature.key)
         }
-        (None, Some(key)) => format!("it is not signed, and {} is known by {key}", locked.name.namespace()),
+        (None, Some(key)) if locked.cosign.is_none() => {
+            format!("it is not signed, and {} is known by {key}", locked.name.namespace())
+        }
         _ => return Ok(Health::Sound),
     };
     Ok(Health::BadSignature { why })
@@ -166,27 +189,13 @@ pub fn list(home: &Home, project: &Path) -> Result<Vec<Listed>, PackageError> {
         .collect()
 }
 
-/// Takes a plugin out of the lock and the grants; `false` when it was in neither. The component stays in the store, which
-/// other projects share.
-///
-/// # Errors
-/// When a file is not valid or cannot be written.
-pub fn remove(project: &Path, name: &PluginName) -> Result<bool, PackageError> {
-    let (mut lock, mut grants) = (Lock::load(project)?, Grants::load(project)?);
-    let removed = lock.plugins.remove(name).is_some() | grants.plugins.remove(name).is_some();
-    if removed {
-        // The lock first: a crash between the two leaves a grant for nothing, never a plugin without its grant's reason.
-        lock.save(project)?;
-        grants.save(project)?;
-    }
-    Ok(removed)
-}
-
 /// What the registry and this project know of a plugin.
 #[derive(Debug, Clone)]
 pub struct Info {
     /// The registry.
     pub registry: String,
+    /// Whether it has an index, whose snapshot guards against what is hidden or held back.
+    pub has_index: bool,
     /// Every release, oldest first.
     pub releases: Vec<Release>,
     /// What this project has of it.
@@ -198,25 +207,43 @@ pub struct Info {
 /// # Errors
 /// When the registry does not answer or does not know it.
 pub async fn info(home: &Home, project: &Path, name: &PluginName) -> Result<Info, PackageError> {
-    let registry = Registry::of(home, name)?;
-    let releases = registry.releases(name).await?;
+    let source = Source::of(home, name)?;
+    let releases = source.releases(name).await?;
     let installed = list(home, project)?.into_iter().find(|listed| listed.locked.name == *name);
-    Ok(Info { registry: registry.url().to_string(), releases, installed })
+    Ok(Info { registry: source.origin().to_string(), has_index: source.has_index(), releases, installed })
 }
 
-/// Searches every configured registry; the answers in the order of the configuration.
+/// What a search of all registries came to.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// In the order of the configuration, then as each registry ranks them.
+    pub hits: Vec<Hit>,
+    /// Whether a registry has more that match.
+    pub more: bool,
+    /// Words that a registry knows, where it found nothing.
+    pub did_you_mean: Vec<String>,
+}
+
+/// Searches every configured registry: one page of each.
 ///
 /// # Errors
 /// When one of them does not answer.
-pub async fn search(home: &Home, query: &str) -> Result<Vec<Release>, PackageError> {
-    let mut found = Vec::new();
+pub async fn search(home: &Home, query: &SearchQuery) -> Result<Found, PackageError> {
+    let mut found = Found::default();
     for url in home.registries()? {
         let registry = Registry::new(home, url, None)?;
-        let plugins = registry.search(query).await?.plugins;
-        // A registry may only speak for the namespaces that are mapped to it.
-        for plugin in plugins {
-            if home.registry_of(plugin.name.namespace())? == *registry.url() {
-                found.push(plugin);
+        let answer = registry.search(query).await?;
+        found.more |= answer.next.is_some();
+        found.did_you_mean.extend(answer.did_you_mean);
+        for hit in answer.hits {
+            // A registry may only speak for the namespaces that are mapped to it; a native entry has none, and is installed
+            // from nowhere.
+            let own = match &hit {
+                Hit::Plugin(card) => home.registry_of(card.name.namespace()).is_ok_and(|url| url == *registry.url()),
+                Hit::Native(_) => true,
+            };
+            if own {
+                found.hits.push(hit);
             }
         }
     }

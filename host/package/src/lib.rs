@@ -5,7 +5,7 @@
 //!
 //! - *formats*, pure, shared with `registry-server`: the plugin manifest ([`manifest`]), the index line and the publish
 //!   request ([`release`]), signatures ([`signature`]), the
-//!   index's signed snapshot ([`snapshot`]), the OCI packaging ([`oci`]);
+//!   index's signed snapshot ([`snapshot`]), the market's answers ([`market`]), the OCI packaging ([`oci`]);
 //! - *effects*: the user's folder ([`home`]), the store of components ([`store`]), the project's lock and grants
 //!   ([`lock`], [`grants`]), the HTTP client ([`client`]), and what is built of those: [`mod@install`], [`mod@installed`],
 //!   [`publish`].
@@ -22,25 +22,50 @@
 //! **Not here.** Running a component ([`Components`] is the seam: the runtime implements it), and the registry's own rules
 //! (the publish gate is in `registry-server`).
 
+pub mod archive;
 pub mod client;
 mod components;
+pub mod config;
+mod consent;
+mod cosign;
+mod credentials;
+pub mod dev;
+mod distribution;
+mod endpoint;
 mod error;
+mod facts;
+mod failpoints;
 mod files;
 pub mod grants;
 pub mod home;
+mod http;
+mod index;
 pub mod install;
 pub mod installed;
 pub mod lock;
 pub mod manifest;
+pub mod market;
 pub mod oci;
+mod plain;
+mod plan;
 pub mod publish;
 pub mod release;
+pub mod removal;
+pub mod resolve;
 pub mod signature;
 pub mod snapshot;
+mod source;
 pub mod store;
+pub mod update;
+pub mod vendor;
+mod verification;
 
 pub use components::Components;
+pub use config::Origin;
+pub use consent::differences;
 pub use error::PackageError;
 pub use home::Home;
-pub use install::{Consent, ConsentRequest, Outcome, Request, install};
+pub use http::{Progress, Silent};
+pub use install::{Consent, ConsentRequest, Installer, Outcome, Request, install};
 pub use installed::{Installed, installed, locked};
+pub use source::Source;

@@ -5,11 +5,15 @@
 use crate::{
     PackageError,
     files::{Mode, read_text, write_atomic},
+    resolve::{AskedBy, Root, exactly},
     signature::{Signature, Statement},
 };
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 use windlass_contract::{Digest, Permissions, PluginName, PluginRef};
 
 /// The file's name.
@@ -40,7 +44,13 @@ pub struct Locked {
     pub registry: String,
     /// The contract it was built against.
     pub contract: Version,
-    /// Who signed it; none: it was installed with `--allow-unsigned`.
+    /// A person asked for it by name: it stays although no pipeline and no other plugin needs it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requested: bool,
+    /// Who vouched for it by a Sigstore bundle when it was installed, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosign: Option<String>,
+    /// Who signed it; none, and nobody vouched: it was installed with `--allow-unsigned`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
     /// The plugins that it calls, and in which versions; covered by the signature.
@@ -52,6 +62,16 @@ pub struct Locked {
 }
 
 impl Locked {
+    /// Whether anybody vouched for it.
+    pub fn is_signed(&self) -> bool {
+        self.signature.is_some() || self.cosign.is_some()
+    }
+
+    /// It, as it is locked, asked for.
+    pub(crate) fn root(&self) -> Root {
+        Root { name: self.name.clone(), requirement: exactly(&self.version), by: AskedBy::Lock }
+    }
+
     /// The plugin as errors and calls name it.
     pub fn plugin(&self) -> PluginRef {
         PluginRef { name: self.name.clone(), version: self.version.clone(), digest: self.digest }
@@ -136,6 +156,29 @@ impl Lock {
         write_atomic(&path, text.as_bytes(), Mode::Shared)
     }
 
+    /// A plugin and those that it calls, as far as they are locked.
+    pub fn closure(&self, name: &PluginName) -> BTreeSet<PluginName> {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![name.clone()];
+        while let Some(name) = open.pop() {
+            if let Some(locked) = self.plugins.get(&name).filter(|locked| !reached.contains(&locked.name)) {
+                open.extend(locked.dependencies.keys().cloned());
+                reached.insert(name);
+            }
+        }
+        reached
+    }
+
+    /// The locked plugins that another one calls.
+    pub fn needed_by<'a>(&'a self, name: &'a PluginName) -> impl Iterator<Item = &'a Locked> {
+        self.plugins.values().filter(move |other| other.name != *name && other.dependencies.contains_key(name))
+    }
+
+    /// What stands by itself: asked for by name, or called by no other.
+    pub fn roots(&self) -> impl Iterator<Item = &Locked> {
+        self.plugins.values().filter(|locked| locked.requested || self.needed_by(&locked.name).next().is_none())
+    }
+
     /// The locked plugin that satisfies a requirement.
     ///
     /// # Errors
@@ -175,6 +218,8 @@ mod tests {
             digest: Digest::of(b""),
             registry: "http://127.0.0.1:7420".to_owned(),
             contract: Version::new(0, 1, 0),
+            requested: true,
+            cosign: None,
             signature: Some(Signature {
                 key: PublisherKey::of(&ed25519_dalek::SigningKey::from_bytes(&[1; 32])),
                 signature: "00".to_owned(),
@@ -197,6 +242,7 @@ mod tests {
         digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         registry = "http://127.0.0.1:7420"
         contract = "0.1.0"
+        requested = true
 
         [plugin.signature]
         key = "ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"
@@ -242,7 +288,7 @@ mod tests {
         windlass.lock is not valid (line 1, column 1): it has the format 2, this version of Windlass reads 1
         windlass.lock is not valid (line 5, column 8): plugin name "windlass:../shell" is not valid: write namespace:name, each part lower-case letters, digits and single hyphens, starting with a letter, at most 64 characters
         windlass.lock is not valid (line 7, column 10): digest "md5:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" is not valid: write sha256: and 64 lower-case hex digits
-        windlass.lock is not valid (line 8, column 1): unknown field `registri`, expected one of `name`, `version`, `digest`, `registry`, `contract`, `signature`, `dependencies`, `permissions`
+        windlass.lock is not valid (line 8, column 1): unknown field `registri`, expected one of `name`, `version`, `digest`, `registry`, `contract`, `requested`, `cosign`, `signature`, `dependencies`, `permissions`
         windlass.lock is not valid: windlass:shell is locked twice (a merge that was not finished?)
         windlass.lock is not valid (line 1, column 9): key with no value, expected `=`
         "#);

@@ -26,6 +26,12 @@ pub const MAX_DEPENDENCIES: usize = 32;
 pub const MAX_KEYWORDS: usize = 10;
 /// Longest keyword, in characters.
 pub const MAX_KEYWORD: usize = 30;
+/// Most example pipelines: what a page can show.
+pub const MAX_EXAMPLES: usize = 10;
+/// Largest example pipeline, in bytes: a screen or two, a hundred times over.
+pub const MAX_EXAMPLE: u64 = 64 * 1024;
+/// Most commands of `build`, and most arguments of each: a build that needs more is a script of its own.
+pub const MAX_BUILD: usize = 100;
 /// Largest component, in bytes: three times a Python one.
 pub const MAX_COMPONENT: u64 = 64 * 1024 * 1024;
 
@@ -52,6 +58,10 @@ pub struct Manifest {
     pub readme: Option<PathBuf>,
     /// Path of the built component, relative to the manifest's folder.
     pub component: PathBuf,
+    /// How the component is built, for its author: argument vectors, carried out one after the other in the manifest's folder,
+    /// without a shell. One vector may be written without a list around it.
+    #[serde(default, deserialize_with = "build")]
+    pub build: Vec<Vec<String>>,
     /// Words that it may be found by: at most [`MAX_KEYWORDS`], each of lower-case letters, digits and hyphens.
     #[serde(default, deserialize_with = "keywords")]
     pub keywords: BTreeSet<String>,
@@ -61,9 +71,38 @@ pub struct Manifest {
     /// The plugins that it calls, and in which versions.
     #[serde(default, deserialize_with = "dependencies")]
     pub dependencies: BTreeMap<PluginName, VersionReq>,
+    /// Pipelines that show what it is for: paths in the manifest's folder, at most [`MAX_EXAMPLES`]. Each must load with the
+    /// step types of this plugin and of those that it calls.
+    #[serde(default, deserialize_with = "examples")]
+    pub examples: Vec<PathBuf>,
     /// What it asks for.
     #[serde(default, deserialize_with = "permissions")]
     pub permissions: Permissions,
+}
+
+fn build<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "build is a list of a program and its arguments, or a list of such lists")]
+    enum Written {
+        One(Vec<String>),
+        Several(Vec<Vec<String>>),
+    }
+    let commands = match Written::deserialize(deserializer)? {
+        Written::One(command) => vec![command],
+        Written::Several(commands) => commands,
+    };
+    let sound = |command: &Vec<String>| {
+        (1..=MAX_BUILD).contains(&command.len())
+            && command.first().is_some_and(|program| !program.trim().is_empty())
+            && command.iter().all(|argument| !argument.contains('\0'))
+    };
+    if (1..=MAX_BUILD).contains(&commands.len()) && commands.iter().all(sound) {
+        return Ok(commands);
+    }
+    Err(D::Error::custom(format!(
+        "build has 1 to {MAX_BUILD} commands, each a program and at most {} arguments; there is no shell",
+        MAX_BUILD - 1
+    )))
 }
 
 fn keywords<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
@@ -168,11 +207,25 @@ fn source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
 
 fn inside<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     let path = PathBuf::deserialize(deserializer)?;
-    if path.components().all(|segment| matches!(segment, Segment::Normal(_))) && path.file_name().is_some() {
-        Ok(Some(path))
-    } else {
-        // It is published: a manifest that somebody else wrote must not pick a file from elsewhere.
-        Err(D::Error::custom("readme is a file in the folder of plugin.yaml"))
+    match is_inside(&path) {
+        true => Ok(Some(path)),
+        false => Err(D::Error::custom("readme is a file in the folder of plugin.yaml")),
+    }
+}
+
+/// It is published: a manifest that somebody else wrote must not pick a file from elsewhere.
+fn is_inside(path: &Path) -> bool {
+    path.components().all(|segment| matches!(segment, Segment::Normal(_))) && path.file_name().is_some()
+}
+
+fn examples<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let paths = Vec::<PathBuf>::deserialize(deserializer)?;
+    if paths.len() > MAX_EXAMPLES {
+        return Err(D::Error::custom(format!("there are {} examples, at most {MAX_EXAMPLES} are kept", paths.len())));
+    }
+    match paths.iter().all(|path| is_inside(path)) {
+        true => Ok(paths),
+        false => Err(D::Error::custom("examples are files in the folder of plugin.yaml")),
     }
 }
 
@@ -206,7 +259,10 @@ pub(crate) fn check_permissions(permissions: &Permissions) -> Result<(), String>
 }
 
 /// Reads YAML of ours: strict, bounded, with the place of what is wrong.
-pub(crate) fn read_yaml<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, PackageError> {
+///
+/// # Errors
+/// [`PackageError::Malformed`].
+pub fn read_yaml<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, PackageError> {
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
@@ -286,6 +342,18 @@ permissions: { containers: {images: [from-config], network: true, memory-mib: 81
     }
 
     #[test]
+    fn how_it_is_built() {
+        let check = |yaml: &str, expect: &[&[&str]]| {
+            let text = SHELL.replace("component:", &format!("{yaml}\ncomponent:"));
+            assert_eq!(Manifest::parse(&text).unwrap().build, expect, "{yaml}");
+        };
+        check("", &[]);
+        check("build: [make]", &[&["make"]]);
+        check("build: [npm, run, build]", &[&["npm", "run", "build"]]);
+        check("build: [[npm, ci], [npm, run, 'a b']]", &[&["npm", "ci"], &["npm", "run", "a b"]]);
+    }
+
+    #[test]
     fn what_is_refused() {
         let check = |from: &str, to: &str| {
             assert!(SHELL.contains(from), "the case changes nothing: {from}");
@@ -317,8 +385,14 @@ permissions: { containers: {images: [from-config], network: true, memory-mib: 81
             check("secrets: [from-config]", "secrets-reveal: true"),
             check("secrets: [from-config]", "http: {hosts: [a.b], methods: [get]}"),
             check("component:", "name: a:b\ncomponent:"),
+            check("component:", "build: []\ncomponent:"),
+            check("component:", "build: make\ncomponent:"),
+            check("component:", "build: [['']]\ncomponent:"),
+            check("component:", &format!("build: [{}]\ncomponent:", "a, ".repeat(MAX_BUILD + 1))),
             check("component:", "keywords: [Docker]\ncomponent:"),
             check("component:", "keywords: [<b>]\ncomponent:"),
+            check("component:", "examples: [../../etc/passwd]\ncomponent:"),
+            check("component:", "examples: [a, b, c, d, e, f, g, h, i, j, k]\ncomponent:"),
             check("component:", "engine: newest\ncomponent:"),
             check("component:", "dependencies: {docker: '^1'}\ncomponent:"),
             check("component:", "dependencies: {'windlass:docker': one}\ncomponent:"),
@@ -330,7 +404,7 @@ permissions: { containers: {images: [from-config], network: true, memory-mib: 81
         plugin.yaml is not valid (line 2, column 10): "1.0" is not a semantic version such as 1.2.3: unexpected end of input while parsing minor version number
         plugin.yaml is not valid (line 2, column 10): "../../x" is not a semantic version such as 1.2.3: unexpected character '.' while parsing major version number
         plugin.yaml is not valid (line 2, column 10): the version 1.0.0+build holds build metadata; leave out what follows the +
-        plugin.yaml is not valid (line 3, column 1): unknown field `sumary`, expected one of name, version, summary, licence, source, readme, component, keywords, engine, dependencies, permissions
+        plugin.yaml is not valid (line 3, column 1): unknown field `sumary`, expected one of name, version, summary, licence, source, readme, component, build, keywords, engine, dependencies, examples, permissions
         plugin.yaml is not valid (line 3, column 10): a summary has 1 to 200 characters, this one has 201
         plugin.yaml is not valid (line 3, column 10): a summary holds no control characters and none that turn the text around
         plugin.yaml is not valid (line 3, column 10): a summary holds no control characters and none that turn the text around
@@ -346,8 +420,14 @@ permissions: { containers: {images: [from-config], network: true, memory-mib: 81
         plugin.yaml is not valid (line 8, column 14): secrets-reveal reads the values of `secrets`, and no secrets are asked for
         plugin.yaml is not valid (line 8, column 14): "get" is not a method in upper case
         plugin.yaml is not valid (line 7, column 1): duplicate mapping key: name
+        plugin.yaml is not valid (line 7, column 8): build has 1 to 100 commands, each a program and at most 99 arguments; there is no shell
+        plugin.yaml is not valid (line 7, column 8): build is a list of a program and its arguments, or a list of such lists
+        plugin.yaml is not valid (line 7, column 8): build has 1 to 100 commands, each a program and at most 99 arguments; there is no shell
+        plugin.yaml is not valid (line 7, column 8): build has 1 to 100 commands, each a program and at most 99 arguments; there is no shell
         plugin.yaml is not valid (line 7, column 11): "Docker" is not a keyword: write 1 to 30 lower-case letters, digits and hyphens
         plugin.yaml is not valid (line 7, column 11): "<b>" is not a keyword: write 1 to 30 lower-case letters, digits and hyphens
+        plugin.yaml is not valid (line 7, column 11): examples are files in the folder of plugin.yaml
+        plugin.yaml is not valid (line 7, column 11): there are 11 examples, at most 10 are kept
         plugin.yaml is not valid (line 7, column 9): "newest" is not a range of versions such as ^1.2 or >=0.1, <0.3
         plugin.yaml is not valid (line 7, column 16): plugin name "docker" is not valid: write namespace:name, each part lower-case letters, digits and single hyphens, starting with a letter, at most 64 characters
         plugin.yaml is not valid (line 7, column 15): "one" is not a range of versions such as ^1.2 or >=0.1, <0.3

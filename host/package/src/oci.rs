@@ -33,6 +33,10 @@ pub const SIGNATURE: &str = "application/vnd.windlass.signature.v1+json";
 pub const PLUGIN_ANNOTATION: &str = "dev.windlass.plugin";
 /// The annotation that binds the README: its digest.
 pub const README_ANNOTATION: &str = "dev.windlass.readme";
+/// An example pipeline.
+pub const EXAMPLE: &str = "application/vnd.windlass.example.v1+yaml";
+/// The annotation that binds the examples: their digests in order, separated by spaces.
+pub const EXAMPLES_ANNOTATION: &str = "dev.windlass.examples";
 /// Largest OCI manifest, in bytes: the distribution specification's own advice.
 pub const MAX_OCI_MANIFEST: u64 = 4 * 1024 * 1024;
 
@@ -110,13 +114,20 @@ pub struct Package {
     pub referrers: Vec<Vec<u8>>,
 }
 
-/// Packs a plugin.
+/// The value of [`EXAMPLES_ANNOTATION`]; none where there are no examples.
+pub fn examples_annotation(digests: &[Digest]) -> Option<String> {
+    let digests: Vec<String> = digests.iter().map(Digest::to_string).collect();
+    (!digests.is_empty()).then(|| digests.join(" "))
+}
+
+/// Packs a plugin. `examples` are the texts of the pipelines that its manifest names, in that order.
 pub fn package(
     manifest: &Manifest,
     yaml: &str,
     facts: &Inspection,
     wasm: Vec<u8>,
     readme: Option<&str>,
+    examples: &[String],
     signature: &Signature,
 ) -> Package {
     let layer = Content::of(WASM_LAYER, &wasm);
@@ -151,6 +162,8 @@ pub fn package(
     if let Some(readme) = readme {
         annotations.insert(README_ANNOTATION.to_owned(), Digest::of(readme.as_bytes()).to_string());
     }
+    let digests: Vec<Digest> = examples.iter().map(|example| Digest::of(example.as_bytes())).collect();
+    annotations.extend(examples_annotation(&digests).map(|value| (EXAMPLES_ANNOTATION.to_owned(), value)));
     let image = json_bytes(&ImageManifest {
         schema_version: 2,
         media_type: Some(IMAGE_MANIFEST.to_owned()),
@@ -166,6 +179,7 @@ pub fn package(
     if let Some(readme) = readme {
         attached.push((README, readme.as_bytes().to_vec()));
     }
+    attached.extend(examples.iter().map(|example| (EXAMPLE, example.as_bytes().to_vec())));
     let referrers = attached
         .iter()
         .map(|(kind, bytes)| {

@@ -6,8 +6,9 @@ use crate::{
     Components, Home, PackageError,
     client::Registry,
     install::check_facts,
-    manifest::{MAX_COMPONENT, MAX_README, Manifest},
+    manifest::{MAX_COMPONENT, MAX_EXAMPLE, MAX_README, Manifest},
     oci::{self, Package},
+    plain::Plain,
     release::{PublishRequest, Release},
     signature::PublisherKey,
 };
@@ -45,6 +46,11 @@ fn read_limited(path: &Path, what: &str, limit: u64) -> Result<Vec<u8>, PackageE
     fs::read(path).map_err(io)
 }
 
+fn read_text(path: &Path, what: &str, limit: u64) -> Result<String, PackageError> {
+    let not_text = |_| PackageError::io("read as UTF-8", path, std::io::ErrorKind::InvalidData.into());
+    String::from_utf8(read_limited(path, what, limit)?).map_err(not_text)
+}
+
 /// Reads and checks the plugin in `folder`, and signs it with the namespace's key, which `dry_run` does not create.
 ///
 /// # Errors
@@ -58,15 +64,10 @@ pub async fn prepare(
     let (manifest, yaml) = Manifest::load(folder)?;
     let component = folder.join(&manifest.component);
     let wasm = read_limited(&component, "the component", MAX_COMPONENT)?;
-    let readme = match &manifest.readme {
-        Some(path) => {
-            let path = folder.join(path);
-            let bytes = read_limited(&path, "the README", MAX_README)?;
-            let not_text = |_| PackageError::io("read as UTF-8", &path, std::io::ErrorKind::InvalidData.into());
-            Some(String::from_utf8(bytes).map_err(not_text)?)
-        }
-        None => None,
-    };
+    let readme =
+        manifest.readme.as_ref().map(|path| read_text(&folder.join(path), "the README", MAX_README)).transpose()?;
+    let examples = manifest.examples.iter().map(|path| read_text(&folder.join(path), "an example", MAX_EXAMPLE));
+    let examples = examples.collect::<Result<Vec<_>, _>>()?;
     let plugin =
         PluginRef { name: manifest.name.clone(), version: manifest.version.clone(), digest: Digest::of(&wasm) };
     let bad = |why| PackageError::BadComponent { name: plugin.to_string(), why };
@@ -81,25 +82,31 @@ pub async fn prepare(
     };
     let signature = manifest.statement(&plugin.digest).sign(&key);
     let size = wasm.len() as u64;
-    let package = oci::package(&manifest, &yaml, &facts, wasm, readme.as_deref(), &signature);
+    let package = oci::package(&manifest, &yaml, &facts, wasm, readme.as_deref(), &examples, &signature);
     let request = PublishRequest {
         name: manifest.name.to_string(),
         version: manifest.version.to_string(),
         manifest: Digest::of(&package.manifest),
         plugin: Digest::of(yaml.as_bytes()),
         readme: readme.as_deref().map(|readme| Digest::of(readme.as_bytes())),
+        examples: examples.iter().map(|example| Digest::of(example.as_bytes())).collect(),
         signature: Some(signature),
     };
     Ok(Prepared { key: PublisherKey::of(&key), manifest, plugin, facts, descriptor, size, package, request })
 }
 
-/// Pushes what was prepared. The token is the one given, else the one in `credentials.toml`.
+/// Pushes what was prepared. The token is the one given, else the one in `credentials.toml`; a plain OCI registry is given
+/// what [`crate::config::Origin::Oci`] is given always.
 ///
 /// # Errors
 /// [`PackageError::Refused`] with the gate's reasons.
 pub async fn push(home: &Home, prepared: &Prepared, token: Option<SecretValue>) -> Result<Release, PackageError> {
     let name = &prepared.manifest.name;
-    let url = home.registry_of(name.namespace())?;
+    let origin = home.origin_of(name.namespace())?;
+    let url = origin.url().clone();
+    if let Some(plain) = Plain::new(home, &origin)? {
+        return plain.publish(name, &prepared.manifest.version, &prepared.package).await;
+    }
     let token = match token {
         Some(token) => Some(token),
         None => home.token(&url)?,

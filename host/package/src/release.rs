@@ -218,25 +218,35 @@ pub struct WellKnownOci {
 /// `POST /api/v1/publish`: all blobs and the OCI manifest are there; make it a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PublishRequest {
     /// The plugin.
     pub name: String,
     /// The version.
     pub version: String,
     /// The OCI manifest, by digest.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub manifest: Digest,
     /// The blob that is `plugin.yaml`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub plugin: Digest,
     /// The blob that is the README.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub readme: Option<Digest>,
+    /// The blobs that are the example pipelines, in the order of `plugin.yaml`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub examples: Vec<Digest>,
     /// The signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub signature: Option<Signature>,
 }
 
 /// What the market API answers when something was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Refusals {
     /// At least one.
     pub errors: Vec<Refusal>,
@@ -244,6 +254,7 @@ pub struct Refusals {
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Refusal {
     /// Such as `WL0905`.
     pub code: String,
@@ -252,15 +263,6 @@ pub struct Refusal {
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-}
-
-/// `GET /api/v1/search`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SearchAnswer {
-    /// Best first; each is the plugin's newest release.
-    pub plugins: Vec<Release>,
-    /// How many there are in all.
-    pub total: usize,
 }
 
 #[cfg(test)]

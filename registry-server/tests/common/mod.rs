@@ -1,7 +1,11 @@
 //! A real registry on a loopback port, real components made from text, and a home for the client.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by several test programs")]
 
+pub mod http;
+
 use axum::{extract::Request, http::StatusCode, middleware::Next};
+use reqwest::{Client, Method};
+use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -13,10 +17,16 @@ use windlass_contract::{CodedError as _, Digest, SecretValue};
 use windlass_package::{
     Components, Consent, Home, Outcome, PackageError, install,
     install::Options,
+    market::{Hit, PluginCard, SearchQuery},
     publish::{self, Prepared},
     release::Release,
 };
-use windlass_registry_server::{Registry, Settings, tokens::Tokens};
+use windlass_registry_server::{
+    Registry, Settings,
+    accounts::{self, Action, Namespace, NewToken, Scope, UserName},
+    config::Config,
+    database::{Accounts as _, By, Packages as _, Sqlite},
+};
 use windlass_runtime::Runtime;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
@@ -110,6 +120,7 @@ pub struct World {
     pub address: String,
     /// Owns the namespaces `acme` and `windlass`.
     pub token: String,
+    pub registry: Registry,
     requests: Arc<AtomicUsize>,
     challenges: Arc<AtomicUsize>,
 }
@@ -120,28 +131,34 @@ impl World {
     }
 
     pub async fn with(components: Arc<dyn Components>) -> Self {
+        Self::configured(components, Config::default()).await
+    }
+
+    pub async fn configured(components: Arc<dyn Components>, config: Config) -> Self {
+        // Fails when a provider is there already, which is what is wanted.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a folder");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let data = folder.path().join("registry");
-        let token = Tokens::new(&data).create("ci", &["acme".to_owned(), "windlass".to_owned()], 1).expect("a token");
-        let registry = Registry::open(Settings { data, public: address.parse().expect("a URL"), components });
+        let public = address.parse().expect("a URL");
+        let settings = Settings { data: data.clone(), public, components, config };
+        let registry = Registry::open(settings).await.expect("a registry");
+        let token = token(&data, &["acme", "windlass"], &[Action::Publish, Action::Yank, Action::Delete]).await;
         let (requests, challenges) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let (count, count_challenges) = (requests.clone(), challenges.clone());
-        let router = registry.expect("a registry").router().layer(axum::middleware::from_fn(
-            move |request: Request, next: Next| {
-                count.fetch_add(1, Ordering::SeqCst);
-                let challenges = count_challenges.clone();
-                async move {
-                    let response = next.run(request).await;
-                    let is_challenge = response.status() == StatusCode::UNAUTHORIZED;
-                    challenges.fetch_add(usize::from(is_challenge), Ordering::SeqCst);
-                    response
-                }
-            },
-        ));
+        let router = registry.clone().router().layer(axum::middleware::from_fn(move |request: Request, next: Next| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let challenges = count_challenges.clone();
+            async move {
+                let response = next.run(request).await;
+                let is_challenge = response.status() == StatusCode::UNAUTHORIZED;
+                challenges.fetch_add(usize::from(is_challenge), Ordering::SeqCst);
+                response
+            }
+        }));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        World { folder, address, token, requests, challenges }
+        World { folder, address, token, registry, requests, challenges }
     }
 
     /// How many requests came since the last time.
@@ -194,6 +211,13 @@ impl World {
         self.install_with(home, what, Options::default(), consent).await
     }
 
+    /// The plugin's document of the index.
+    pub async fn index(&self, plugin: &str) -> String {
+        let database = Sqlite::open(&self.data()).await.expect("the database");
+        let document = database.document(&plugin.parse().expect("a name")).await.expect("the index");
+        String::from_utf8(document.expect("a document").body.to_vec()).expect("text")
+    }
+
     pub async fn install_with(
         &self,
         home: &Home,
@@ -204,10 +228,105 @@ impl World {
         let requests = [what.parse().expect("a request")];
         install(home, &self.project(), runtime(), &requests, options, consent).await
     }
+}
 
-    pub fn index_file(&self, plugin: &str) -> PathBuf {
-        self.data().join("index").join(plugin.replace(':', "/"))
+/// What speaks plain HTTP with a registry.
+pub struct Plain<'a> {
+    pub world: &'a World,
+    pub http: Client,
+}
+
+impl<'a> Plain<'a> {
+    pub fn new(world: &'a World) -> Self {
+        // reqwest is built without a TLS provider of its own; the client under test installs it.
+        let home = world.home("plain");
+        windlass_package::client::Registry::new(&home, world.address.parse().expect("a URL"), None).expect("a client");
+        Plain { world, http: Client::builder().no_proxy().build().expect("a client") }
     }
+
+    pub async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Vec<u8>) -> reqwest::Response {
+        let mut request = self.http.request(method, format!("{}{path}", self.world.address)).body(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.expect("an answer")
+    }
+
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.send(Method::GET, path, None, Vec::new()).await
+    }
+
+    pub async fn check(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: &[u8],
+        expect: (reqwest::StatusCode, &str),
+    ) {
+        let answer = self.send(method.clone(), path, token, body.to_vec()).await;
+        let status = answer.status();
+        let body: Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).unwrap_or_default();
+        let code = body["errors"][0]["code"].as_str().unwrap_or_default();
+        assert_eq!((status, code), expect, "{method} {path}: {body}");
+    }
+
+    /// A call of the registry's own API: the status, and the body or the one error.
+    pub async fn api(&self, method: Method, path: &str, token: &str, body: Value) -> (u16, Value) {
+        let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.world.address));
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let body: Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).unwrap_or_default();
+        (status, body)
+    }
+
+    /// The same, as one line: the status and what went wrong.
+    pub async fn words(&self, method: Method, path: &str, token: &str, body: Value) -> String {
+        let (status, body) = self.api(method, path, token, body).await;
+        let error = &body["errors"][0];
+        match error["code"].as_str() {
+            Some(code) => format!("{status} {code} {}", error["message"].as_str().unwrap_or_default()),
+            None => status.to_string(),
+        }
+    }
+}
+
+/// A user's token for all of its namespaces, as the operator makes it.
+pub async fn user(data: &Path, name: &str, admin: bool, actions: &[Action]) -> String {
+    let database = Sqlite::open(data).await.expect("the database");
+    let name: UserName = name.parse().expect("a user");
+    let user = match database.user(&name).await.expect("the users") {
+        Some(user) => user,
+        None => database.add_user(&name, admin, &By::operator()).await.expect("a user"),
+    };
+    let scope = Scope { actions: actions.iter().copied().collect(), namespaces: None };
+    let new = NewToken::for_days("test", scope, 1).expect("a token");
+    accounts::create_token(&database, Some(user), new, &By::operator()).await.expect("a token").0
+}
+
+/// What a user's search finds: the plugins of the first page.
+pub async fn search(home: &Home, words: &str) -> Vec<PluginCard> {
+    let query = SearchQuery { q: words.to_owned(), ..SearchQuery::default() };
+    let found = windlass_package::installed::search(home, &query).await.expect("an answer");
+    let plugin = |hit| match hit {
+        Hit::Plugin(card) => Some(card),
+        Hit::Native(_) => None,
+    };
+    found.hits.into_iter().filter_map(plugin).collect()
+}
+
+/// A token of the operator's, as `registry-server token create` makes it beside the server.
+pub async fn token(data: &Path, namespaces: &[&str], actions: &[Action]) -> String {
+    let namespaces: Vec<Namespace> = namespaces.iter().map(|text| text.parse().expect("a namespace")).collect();
+    let database = Sqlite::open(data).await.expect("the database");
+    let actions = actions.iter().copied().collect();
+    accounts::create_operator_token(&database, "ci", &namespaces, actions, 1).await.expect("a token")
 }
 
 /// An error as a person reads it, with what differs from run to run replaced.

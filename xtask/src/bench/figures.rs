@@ -45,7 +45,7 @@ pub(crate) enum Unit {
     Seconds,
     Bytes,
     BytesPerSecond,
-    RunsPerSecond,
+    PerSecond,
     /// A plain number.
     Count,
 }
@@ -60,14 +60,14 @@ impl Unit {
             Unit::Bytes if value < 1e6 => format!("{:.0} kB", value / 1e3),
             Unit::Bytes => format!("{:.1} MB", value / 1e6),
             Unit::BytesPerSecond => format!("{:.0} MB/s", value / 1e6),
-            Unit::RunsPerSecond => format!("{value:.0}/s"),
+            Unit::PerSecond => format!("{value:.0}/s"),
             Unit::Count => format!("{value:.2}"),
         }
     }
 
     /// Of a rate the low end is the bad one.
     fn is_rate(self) -> bool {
-        matches!(self, Unit::BytesPerSecond | Unit::RunsPerSecond)
+        matches!(self, Unit::BytesPerSecond | Unit::PerSecond)
     }
 
     /// What nineteen of twenty samples are no worse than.

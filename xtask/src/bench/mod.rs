@@ -12,10 +12,12 @@
 mod containers;
 mod figures;
 mod home;
+mod install;
 mod lint;
 mod long;
 mod loops;
 mod masking;
+mod newcomer;
 mod noop;
 mod parked;
 mod plugins;
@@ -23,6 +25,9 @@ mod process;
 mod rate;
 mod recovery;
 mod reduce;
+mod registry;
+mod search;
+mod served;
 mod shapes;
 mod sqlite;
 mod steps;
@@ -66,12 +71,22 @@ enum Part {
     Containers,
     /// The plugins in each language: size, compile, load, call.
     Plugins,
+    /// Somebody's first plugin in each language, from nothing to a step that has run.
+    Newcomer,
+    /// Index, manifests and blobs of our registry, beside docker-registry.
+    Registry,
+    /// Searching a registry of 10,000 and of 100,000 plugins.
+    Search,
+    /// Installing a plugin, from nothing and again.
+    Install,
 }
 
 /// Measures what was asked for.
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     process::raise_open_files()?;
+    // Fails when one is there already, which is what is wanted: clients of HTTP are made with whatever is there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut report = Report::begin();
     let wants = |part| options.parts.is_empty() || options.parts.contains(&part);
     if wants(Part::Masking) {
@@ -101,8 +116,20 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     if wants(Part::Plugins) {
         plugins::measure(&mut report).await.context("plugins")?;
     }
+    if wants(Part::Newcomer) {
+        tokio::task::block_in_place(|| newcomer::measure(&mut report)).context("newcomer")?;
+    }
     if wants(Part::Containers) {
         containers::measure(&mut report).await.context("containers")?;
+    }
+    if wants(Part::Registry) {
+        registry::measure(&mut report).await.context("registry")?;
+    }
+    if wants(Part::Search) {
+        search::measure(&mut report).await.context("search")?;
+    }
+    if wants(Part::Install) {
+        install::measure(&mut report).await.context("install")?;
     }
     report.end();
     if let Some(path) = &options.json {
@@ -116,6 +143,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 #[tokio::main]
 pub(crate) async fn leave(home: &Path) -> anyhow::Result<()> {
     recovery::leave(home).await
+}
+
+/// The bare server that `registry` measures beside ours; answers with the bytes of a file.
+#[tokio::main]
+pub(crate) async fn answer(file: &Path) -> anyhow::Result<()> {
+    served::answer(file).await
 }
 
 /// The top of the checkout that this program was built from.

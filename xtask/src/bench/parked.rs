@@ -81,7 +81,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     report.add(Figure::counted(GROUP, "folder of one, in blocks of the disk", Unit::Bytes, folder));
     let rate = f64::from(RUNS) / took.as_secs_f64();
     let what = format!("runs made, carried out as far as the gate and left, {CONCURRENCY} in flight");
-    report.add(Figure::counted(GROUP, what, Unit::RunsPerSecond, rate));
+    report.add(Figure::counted(GROUP, what, Unit::PerSecond, rate));
 
     list(report, &bench, &mut database).await?;
     approve(report, &bench, &mut bare).await

@@ -50,7 +50,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     for ((kind, ours), floor) in KINDS.iter().zip(&ours).zip(&floors) {
         let holds = ours.p50() >= PROMISED;
         let what = format!("{}, {CONCURRENCY} in flight", kind.what);
-        let figure = Figure::new("many runs at once", what, Unit::RunsPerSecond, ours);
+        let figure = Figure::new("many runs at once", what, Unit::PerSecond, ours);
         let figure = figure.over("as many commits, one after the other", floor).target("≥ 500/s", holds);
         report.add(figure.note("commits of several runs share a transaction, so this may be faster than its floor"));
     }

@@ -13,7 +13,8 @@ mod secret;
 use crate::{
     app::{App, catalogue},
     args::{Cli, Command},
-    exit::{Exit, UsageError},
+    exit::{Exit, UsageError, coded},
+    style,
 };
 use clap::CommandFactory as _;
 use std::path::Path;
@@ -41,6 +42,7 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Runs(args) => runs::runs(&App::new(global, None)?, args).await,
         Command::Logs(args) => logs::logs(&App::new(global, None)?, args).await,
         Command::Plugin(command) => plugin::plugin(global, command).await,
+        Command::Vendor { folder, json } => plugin::carry::vendor(&App::new(global, None)?, &folder, json).await,
         Command::Secret(command) => secret::secret(&App::new(global, None)?, command).await,
         Command::Artifact(command) => artifact::artifact(&App::new(global, None)?, command).await,
         Command::Completions { shell } => {
@@ -62,6 +64,10 @@ fn read_source(file: &Path) -> anyhow::Result<Source> {
 /// Loads a pipeline against what the project has installed, with the workflows that it runs, and adds what the plugins say about
 /// their configurations.
 async fn load(app: &App, source: &Source, pipeline: Option<&str>) -> anyhow::Result<Loaded> {
+    for each in windlass_package::dev::stand_ins(&app.home, &app.project).map_err(coded)? {
+        let (note, name) = (style::paint(style::HELP, "note"), &each.plugin.name);
+        anstream::eprintln!("{note}: {name} is what `windlass plugin dev` builds in {}", each.folder.display());
+    }
     let catalogue = catalogue(&app.installed()?);
     let workflows = workflows(source)?;
     let loading = Loading { catalogue: &catalogue, workflows: &workflows, pipeline };
@@ -76,7 +82,7 @@ async fn load(app: &App, source: &Source, pipeline: Option<&str>) -> anyhow::Res
 }
 
 /// The workflows that a file runs, and those that they run in turn: files beside the first one, by path or by name.
-fn workflows(source: &Source) -> anyhow::Result<Workflows> {
+pub(crate) fn workflows(source: &Source) -> anyhow::Result<Workflows> {
     let folder = Path::new(&source.name).parent().map_or_else(std::path::PathBuf::new, Path::to_owned);
     let mut known = Workflows::default();
     let mut open = windlass_manifest::references(source);

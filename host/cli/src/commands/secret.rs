@@ -19,7 +19,8 @@ pub(crate) async fn secret(app: &App, command: SecretCommand) -> anyhow::Result<
     match command {
         SecretCommand::Set { name, hosts } => {
             let name = reference(&name)?;
-            let value = read_value(&name)?;
+            let what = format!("value of secret:{name}");
+            let value = read_value(&what, &format!("windlass secret set {name}"))?;
             vault.set(&name, &SecretValue::new(value), &hosts).map_err(coded)?;
             let bound = if hosts.is_empty() {
                 "containers and signatures only; --host lets it be sent over HTTP".to_owned()
@@ -64,11 +65,12 @@ fn reference(text: &str) -> anyhow::Result<SecretReference> {
     text.parse().map_err(|error: windlass_contract::NameError| UsageError(error.to_string()).into())
 }
 
-/// From standard input, never from the command line, where it would stay in the shell's history and in `ps`.
-fn read_value(name: &SecretReference) -> anyhow::Result<Vec<u8>> {
+/// From standard input, never from the command line, where it would stay in the shell's history and in `ps`. `what` is asked
+/// for; `command` is the one that reads it.
+pub(super) fn read_value(what: &str, command: &str) -> anyhow::Result<Vec<u8>> {
     let input = std::io::stdin();
     if input.is_terminal() {
-        eprintln!("value of secret:{name} (it is shown as you type; end with Ctrl-D on a line of its own):");
+        eprintln!("{what} (it is shown as you type; end with Ctrl-D on a line of its own):");
     }
     let mut value = Vec::new();
     input.lock().take(MAX_VALUE + 1).read_to_end(&mut value).context("cannot read the value")?;
@@ -80,10 +82,7 @@ fn read_value(name: &SecretReference) -> anyhow::Result<Vec<u8>> {
         value.pop();
     }
     if value.is_empty() {
-        return Err(UsageError(format!(
-            "no value on standard input; try: printf %s VALUE | windlass secret set {name}"
-        ))
-        .into());
+        return Err(UsageError(format!("no value on standard input; try: printf %s VALUE | {command}")).into());
     }
     Ok(value)
 }

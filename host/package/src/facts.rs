@@ -1,0 +1,71 @@
+//! What a component says of itself, held against what its release and its manifest say.
+
+use crate::{PackageError, release::Release, store::Entry};
+use std::collections::BTreeSet;
+use windlass_contract::{Interface, Permissions, PluginKind, PluginRef};
+use windlass_runtime::Inspection;
+
+/// What a component says of itself: read now, or when it was put into the store.
+pub(crate) enum FactsOf {
+    Component(Inspection),
+    Entry(Entry),
+}
+
+impl FactsOf {
+    /// Whether the component is what its release says. The publish gate checks the same; it is not trusted with it.
+    pub(crate) fn check(&self, plugin: &PluginRef, release: &Release) -> Result<(), PackageError> {
+        let (kinds, imports) = match self {
+            FactsOf::Component(facts) => {
+                check_facts(&plugin.to_string(), facts, &release.permissions)?;
+                (&facts.kinds, &facts.imports)
+            }
+            FactsOf::Entry(entry) => {
+                check_imports(&plugin.to_string(), &entry.imports, &release.permissions)?;
+                (&entry.kinds, &entry.imports)
+            }
+        };
+        if *kinds != release.kinds || *imports != release.imports {
+            return Err(bad_component(plugin, "the index describes other kinds or imports than it has".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn bad_component(plugin: &PluginRef, why: String) -> PackageError {
+    PackageError::BadComponent { name: plugin.to_string(), why }
+}
+
+/// What must be true of a component whatever is to be done with it.
+///
+/// # Errors
+/// [`PackageError::BadComponent`], or [`PackageError::UndeclaredImports`] which names them.
+pub fn check_facts(name: &str, facts: &Inspection, permissions: &Permissions) -> Result<(), PackageError> {
+    if !facts.unknown_imports.is_empty() {
+        return Err(PackageError::BadComponent {
+            name: name.to_owned(),
+            why: format!("it imports {}", facts.unknown_imports.join("; ")),
+        });
+    }
+    if !facts.kinds.contains(&PluginKind::Step) {
+        return Err(PackageError::BadComponent {
+            name: name.to_owned(),
+            why: "it does not export windlass:plugin/step, the only kind of plugin so far".to_owned(),
+        });
+    }
+    check_imports(name, &facts.imports, permissions)
+}
+
+fn check_imports(name: &str, imports: &BTreeSet<Interface>, permissions: &Permissions) -> Result<(), PackageError> {
+    let undeclared = undeclared(imports, permissions);
+    if undeclared.is_empty() {
+        return Ok(());
+    }
+    let imports = undeclared.iter().map(|interface| interface.name()).collect::<Vec<_>>().join(", ");
+    Err(PackageError::UndeclaredImports { name: name.to_owned(), imports })
+}
+
+/// The imports that permissions do not ask for.
+pub fn undeclared(imports: &BTreeSet<Interface>, permissions: &Permissions) -> Vec<Interface> {
+    let declared = permissions.interfaces();
+    imports.iter().copied().filter(|interface| !interface.always_granted() && !declared.contains(interface)).collect()
+}

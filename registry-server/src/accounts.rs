@@ -7,7 +7,7 @@
 //! **Invariants.** The text of a token exists once, in the answer that made it. What a token may do is the intersection of
 //! its scope and of what its user owns at that moment: who loses a namespace loses it with all tokens.
 //!
-//! **Not here.** Where they are kept ([`crate::database`]) and what a request carries ([`crate::auth`]).
+//! **Not here.** Where they are kept ([`crate::database`]) and what a request carries (`auth`).
 
 use crate::{
     database::{By, Database},

@@ -27,7 +27,8 @@ use tower::{ServiceExt as _, service_fn};
 
 /// How long a client may take to say what it wants, in seconds: a head is a few hundred bytes.
 pub const HEADER_PATIENCE: Duration = Duration::from_secs(10);
-/// Connections at once; more wait. A usual limit of open files is four times as much.
+/// Connections at once; more wait. The program raises its own limit of open files as far as it may, which usually is four times as much
+/// and more.
 pub const MAX_CONNECTIONS: usize = 4096;
 /// How long to wait after a connection could not be taken, in seconds: what is missing (an open file) does not come back at once.
 const REST: Duration = Duration::from_secs(1);

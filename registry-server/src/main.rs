@@ -5,7 +5,7 @@ mod operator;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use url::Url;
 use windlass_contract::CodedError as _;
 use windlass_registry_server::{GATES, Registry, RegistryError, Settings, config::Config, connections};
@@ -82,7 +82,9 @@ fn main() -> ExitCode {
 
 fn log(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for a terminal; in a file they are noise.
+    let is_terminal = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
     if json {
         log.json().flatten_event(true).init();
     } else {
@@ -120,7 +122,17 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
+/// Raises the limit of open files as far as this process may: each connection is one, and the usual limit is a thousand.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 async fn serve(data: PathBuf, listen: SocketAddr, public: Option<Url>, config: Option<PathBuf>) -> anyhow::Result<()> {
+    raise_open_files();
     let config = config.map(|path| Config::load(&path)).transpose()?.unwrap_or_default();
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let local = listener.local_addr()?;

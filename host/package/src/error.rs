@@ -360,7 +360,7 @@ impl CodedError for PackageError {
             E::Answer { .. } => "look into the registry's log; the request was not repeated".to_owned(),
             E::BadAnswer { .. } => "nothing was installed; tell whoever runs the registry".to_owned(),
             E::UnknownPlugin { name, .. } => format!("look for it with `windlass plugin search {}`", name.name()),
-            E::NoVersion { name, .. } => format!("ask for one of those, such as `windlass plugin install {name}@^<version>`"),
+            E::NoVersion { name, .. } => format!("`windlass plugin info {name}` shows every version; ask for one that may be chosen, as {name}@^<version>"),
             E::DigestMismatch { .. } => {
                 "do not use it; `windlass plugin verify` names every damaged plugin, and `windlass plugin install` fetches it anew"
                     .to_owned()

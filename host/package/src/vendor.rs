@@ -1,6 +1,6 @@
 //! `windlass vendor`: everything that a project has locked, in a folder, for machines that reach no registry.
 //!
-//! The folder is a copy of those parts of the registries (see [`crate::endpoint`]), a folder for each, beside the lock file
+//! The folder is a copy of those parts of the registries (see `endpoint`), a folder for each, beside the lock file
 //! that it was made for. Nothing in it is trusted for lying there: whoever installs from it verifies it as if it came from
 //! the registry, but for the time of the snapshot, which is of the moment when it was made.
 //!

@@ -218,6 +218,14 @@ impl Toolbox {
         self.engine.remove_persistent(pipeline).await
     }
 
+    /// What the container engine says that it is, such as `28.2.2`.
+    ///
+    /// # Errors
+    /// When it does not answer within 5 seconds.
+    pub async fn engine_version(&self) -> Result<String, EngineError> {
+        self.engine.version().await
+    }
+
     /// Whether this process has had use for a container engine yet.
     pub fn has_engine(&self) -> bool {
         self.engine.is_connected()

@@ -87,6 +87,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look whether this machine and this project have what runs need
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Serve the web UI and the HTTP API, and carry runs out for a team
     Server(ServerArgs),
     /// Keep secrets for pipelines to use by reference
@@ -374,4 +380,7 @@ pub(crate) struct ServerArgs {
     /// The address under which browsers and webhooks reach it, such as https://ci.example.com
     #[arg(long, env = "WINDLASS_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// How the server writes its log, on standard error
+    #[arg(long, value_enum, default_value = "text", env = "WINDLASS_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: crate::telemetry::LogFormat,
 }

@@ -21,16 +21,13 @@ mod workflows;
 
 pub use openapi::document;
 
-use crate::{App, Problem, problem::Kind};
+use crate::{App, Problem, assets, edge, problem::Kind};
 use axum::Router;
 
 /// Everything that is served.
 pub(crate) fn router(app: &App) -> Router {
-    openapi::routes().fallback(nothing).method_not_allowed_fallback(no_such_method).with_state(app.clone())
-}
-
-async fn nothing() -> Problem {
-    Problem::new(Kind::NotFound, "there is nothing at this address")
+    let routes = openapi::routes().fallback(assets::serve).method_not_allowed_fallback(no_such_method);
+    edge::around(app, routes.with_state(app.clone()))
 }
 
 async fn no_such_method() -> Problem {

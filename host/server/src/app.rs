@@ -1,6 +1,6 @@
 //! The server's parts, and how it starts and ends.
 
-use crate::{Problem, access::first_admin, api, plugins::Plugins, runs::Runs};
+use crate::{Problem, access::first_admin, api, edge, metrics::Metrics, plugins::Plugins, runs::Runs};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use windlass_capabilities::Vault;
@@ -35,6 +35,7 @@ struct Parts {
     records: Records,
     plugins: Arc<Plugins>,
     runs: Runs,
+    metrics: Arc<Metrics>,
 }
 
 impl App {
@@ -62,6 +63,10 @@ impl App {
     pub(crate) fn runs(&self) -> &Runs {
         &self.0.runs
     }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -78,17 +83,16 @@ pub async fn serve(
     let listener = TcpListener::bind(listen).await.map_err(|error| Problem::internal(format!("{listen}: {error}")))?;
     let address = listener.local_addr().map_err(Problem::internal)?;
     let plugins = Arc::new(Plugins::new(home, project));
-    let runs = Runs::new(host.clone(), Arc::clone(&plugins));
+    let metrics = Arc::new(Metrics::new());
+    let runs = Runs::new(host.clone(), Arc::clone(&plugins), Arc::clone(&metrics));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs }));
+    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs, metrics }));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop)
-        .await
-        .map_err(Problem::internal)?;
+    let bounds = windlass_serving::Bounds { connections: edge::MAX_CONNECTIONS, grace: Some(edge::GRACE) };
+    windlass_serving::serve(listener, router, bounds, stop).await;
     app.records().close().await;
     app.host().store().close().await;
     Ok(())

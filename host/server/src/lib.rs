@@ -22,8 +22,11 @@
 mod access;
 mod api;
 mod app;
+mod assets;
 mod clock;
+mod edge;
 mod extract;
+mod metrics;
 mod page;
 mod plugins;
 mod problem;

@@ -6,7 +6,7 @@
 //! - A run that waits for people or a time is left, and taken up by whoever decides, or when its time comes.
 //! - When the server ends, runs are let go of as they stand: their containers go on, and the next start adopts them.
 
-use crate::{Problem, clock::now_ms, plugins::Plugins, problem::Kind};
+use crate::{Problem, clock::now_ms, metrics::Metrics, plugins::Plugins, problem::Kind};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -32,6 +32,7 @@ pub(crate) struct Runs(Arc<Parts>);
 struct Parts {
     host: Host,
     plugins: Arc<Plugins>,
+    metrics: Arc<Metrics>,
     places: Semaphore,
     queue: Arc<Semaphore>,
     /// The runs that have a place or wait for one.
@@ -48,11 +49,12 @@ struct Active {
 }
 
 impl Runs {
-    pub(crate) fn new(host: Host, plugins: Arc<Plugins>) -> Runs {
+    pub(crate) fn new(host: Host, plugins: Arc<Plugins>, metrics: Arc<Metrics>) -> Runs {
         let (due, _) = watch::channel(());
         Runs(Arc::new(Parts {
             host,
             plugins,
+            metrics,
             places: Semaphore::new(MAX_ACTIVE),
             queue: Arc::new(Semaphore::new(MAX_ACTIVE + MAX_QUEUED)),
             active: Mutex::default(),
@@ -166,7 +168,7 @@ impl Runs {
     }
 
     fn carry(&self, claim: Claim, asked: Vec<Asked>, room: tokio::sync::OwnedSemaphorePermit) -> RunId {
-        let run = claim.run().id().clone();
+        let (run, created_ms) = (claim.run().id().clone(), claim.run().created_ms());
         let stop = Stop::default();
         let (recorded, _) = watch::channel(claim.next_seq().saturating_sub(1));
         let active = Active { stop: stop.clone(), recorded };
@@ -179,7 +181,10 @@ impl Runs {
             runs.0.active.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             match ending {
                 Ok(Ending::Waiting(_)) => runs.0.due.send_replace(()),
-                Ok(Ending::Finished(_)) => {}
+                Ok(Ending::Finished(outcome)) => {
+                    let took = Duration::from_millis(now_ms().saturating_sub(created_ms));
+                    runs.0.metrics.run_ended(outcome, took);
+                }
                 Err(error) => tracing::error!(run = %id, "the run cannot be carried on: {error}"),
             }
             match runs.0.host.parent_to_wake(&id).await {

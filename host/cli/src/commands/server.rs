@@ -17,7 +17,7 @@ pub(crate) async fn server(global: &Global, args: ServerArgs) -> anyhow::Result<
     std::fs::create_dir_all(&project)?;
     let host = app.host().await?;
     let vault = app.vault();
-    let ServerArgs { listen, public_url } = args;
+    let ServerArgs { listen, public_url, .. } = args;
     let settings = Settings { listen, public_url, home: app.home, project, host, vault };
     let ready = |address, key: Option<String>| {
         anstream::println!(

@@ -99,6 +99,25 @@ impl Verb {
         }
     }
 
+    /// Whether it changes what an environment has. The host makes one change of an environment at a time.
+    pub fn changes(self) -> bool {
+        match self {
+            Verb::Deploy
+            | Verb::Rollback
+            | Verb::CreateRevision
+            | Verb::SetCapacity
+            | Verb::SetTraffic
+            | Verb::Retire => true,
+            Verb::TestConnection
+            | Verb::Status
+            | Verb::Metrics
+            | Verb::PushImage
+            | Verb::PullImage
+            | Verb::ListImages
+            | Verb::Health => false,
+        }
+    }
+
     /// Reads what this verb answered with. Keys that nobody knows here are kept.
     ///
     /// # Errors

@@ -4,6 +4,8 @@
 //! lock are a run's too, so what a process leaves that dies in a call, [`Host::sweep`] removes. What a provider detaches belongs to
 //! the environment instead, and stays until the provider or [`Host::remove_deployments`] removes it.
 //!
+//! An environment is changed by one call at a time, in whatever process.
+//!
 //! A call goes on when nobody waits for its answer any more: a deployment must not end in the middle because a browser was closed.
 //!
 //! **Not here.** Whose environment it is, who may deploy there, and what came of it in the end: that is the caller's to keep.
@@ -13,7 +15,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    fs::File,
+    fs::{File, TryLockError},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -22,7 +24,7 @@ use windlass_capabilities::{
     log::{LogSink, LogStream},
 };
 use windlass_contract::{
-    Code, CodedError, EnvironmentName, Permissions, PluginRef, ProviderCall, RunId, StepCall,
+    Code, CodedError, Digest, EnvironmentName, Permissions, PluginRef, ProviderCall, RunId, StepCall,
     capability::{Log, LogEntry},
 };
 use windlass_runtime::{CallError, CallLimits, PluginDiagnostic, ProviderErrorKind};
@@ -142,6 +144,7 @@ impl Host {
     ) -> Result<ProviderReport, DriverError> {
         let loaded = self.parts.runtime.load(call.plugin.clone())?;
         let state = permissions.state.then(|| self.parts.store.plugin_state(&call.plugin.name)).transpose()?;
+        let _alone = call.verb.changes().then(|| self.change_alone(&call.environment)).transpose()?;
         let id = new_run_id();
         let lock = self.begin_call(&id)?;
         // Closed only when the host is gone, and this call has a share of it.
@@ -170,6 +173,22 @@ impl Host {
             Err(error) => Err(ProviderFailure::of(&error, &masker)),
         };
         Ok(ProviderReport { result, log: log.taken() })
+    }
+
+    /// The right to change an environment, until this is dropped or the process dies. A lock file is never removed: two processes
+    /// could otherwise hold a lock each.
+    fn change_alone(&self, environment: &EnvironmentName) -> Result<File, DriverError> {
+        let folder = self.parts.home.join("environments");
+        // A digest, since names may differ in nothing but case, which not every file system tells apart.
+        let path = folder.join(format!("{}.lock", Digest::of(environment.as_str().as_bytes()).hex()));
+        let open = || File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = std::fs::create_dir_all(&folder).and_then(|()| open());
+        let lock = lock.map_err(|source| DriverError::Io { path: path.clone(), source })?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(DriverError::EnvironmentBusy { environment: environment.clone() }),
+            Err(TryLockError::Error(source)) => Err(DriverError::Io { path, source }),
+        }
     }
 
     /// Notes that a call may have something at the engine from now on, under a lock that says that it goes on.

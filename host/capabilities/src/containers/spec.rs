@@ -743,12 +743,8 @@ mod tests {
             let none = Volumes::none("me".to_owned(), "r1".parse().unwrap());
             Plan::check(spec, &granted, &BTreeSet::new(), &none, Some(&place)).unwrap()
         };
-        let asked = ContainerSpec {
-            detach: Some("web".to_owned()),
-            network: true,
-            publish: vec![443, 80, 80],
-            ..spec()
-        };
+        let asked =
+            ContainerSpec { detach: Some("web".to_owned()), network: true, publish: vec![443, 80, 80], ..spec() };
         let plan = check(&asked);
         let mut body = plan.detached_body(HashMap::new());
         let told = body.host_config.take().unwrap();

@@ -358,8 +358,8 @@ impl Carrier {
     /// Waits for the run's turn in its group, if it is in one.
     pub(crate) async fn enter_group(&mut self, claim: &mut Claim, stop: &Stop) -> Result<(), DriverError> {
         let Some(group) = claim.run.queued_in().map(|group| group.name.clone()) else { return Ok(()) };
-        let mut commits = self.shared.host.parts.store.commits()?;
-        let mut bell = self.shared.host.asked();
+        // A turn comes when another run ends.
+        let (mut ends, mut bell) = (self.shared.host.ended(), self.shared.host.asked());
         let mut told = Vec::new();
         while claim.run.queued_in().is_some() && !stop.gently.is_cancelled() {
             let before = claim.run.clone();
@@ -386,7 +386,7 @@ impl Carrier {
                 Err(error) => return Err(error.into()),
             }
             tokio::select! {
-                () = commits.changed() => {}
+                _ = ends.changed() => {}
                 () = stop.gently.cancelled() => {}
                 _ = bell.changed() => self.take_requests(claim).await?,
             }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_contract::{CodedError, RunId, StepName};
 use windlass_engine::{EventKind, Origin, Outcome, Parent, Reason, ReasonKind, Run};
 use windlass_manifest::plan::{Plan, Step, Work};
-use windlass_store::StoreError;
+use windlass_store::{Labels, StoreError};
 
 /// A sub-run, to be created or taken up, and carried out.
 pub(crate) struct SubRunTask {
@@ -179,14 +179,15 @@ impl SubRunTask {
                     file: None,
                     workspace: Workspace::LikeRun(self.shared.run.clone()),
                     origin,
+                    labels: Labels { trigger: "sub-run".to_owned(), ..Labels::default() },
                 };
                 return host.create_as(&self.id, new).await.map(Some);
             }
             Err(error) => return Err(error.into()),
             Ok(_) => {}
         }
-        // Looked at after each watch is there, so that no change is missed.
-        let mut commits = host.parts.store.commits()?;
+        // Looked at after listening, so that no change is missed.
+        let mut commits = host.committed();
         loop {
             match host.take_up(&self.id).await {
                 Ok(claim) => return Ok(Some(claim)),
@@ -196,7 +197,7 @@ impl SubRunTask {
                 Err(error) => return Err(error),
             }
             tokio::select! {
-                () = commits.changed() => {}
+                _ = commits.changed() => {}
                 () = self.stop.cancelled() => {
                     return Err(DriverError::SubRunBusy { run: self.id.clone() });
                 }

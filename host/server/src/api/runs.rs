@@ -1,4 +1,4 @@
-//! Runs: lists, one run, following, logs, and what can be asked of them.
+//! Runs: lists, one run, its history, and what can be asked of them. Following, logs and reports are in `events`, `logs` and `reports`.
 
 use super::unfinished;
 use crate::{
@@ -6,11 +6,7 @@ use crate::{
     access::{Operator, Viewer},
     extract::{Json, Path, Query},
 };
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -21,18 +17,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(runs))
         .routes(routes!(run))
         .routes(routes!(execution))
-        .routes(routes!(events))
         .routes(routes!(history))
-        .routes(routes!(log))
-        .routes(routes!(raw_log))
-        .routes(routes!(follow_log))
-        .routes(routes!(search_log))
         .routes(routes!(cancel))
         .routes(routes!(rerun))
         .routes(routes!(signal))
         .routes(routes!(decide))
-        .routes(routes!(tests))
-        .routes(routes!(findings))
 }
 
 /// A run in a list.
@@ -284,81 +273,6 @@ pub(crate) struct AttemptView {
     pub has_log: bool,
 }
 
-/// A piece of a log.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct LogPage {
-    /// The number of the first line, from 1.
-    pub first: u64,
-    /// The lines.
-    pub lines: Vec<LogLineRow>,
-    /// How many lines there are so far.
-    pub total_lines: u64,
-    /// How many bytes its text has so far.
-    pub total_bytes: u64,
-    /// Whether nothing more will come.
-    pub complete: bool,
-}
-
-/// A line of a log.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct LogLineRow {
-    /// Its number, from 1.
-    pub n: u64,
-    /// When.
-    pub at_ms: u64,
-    /// `stdout`, `stderr`, `plugin` or `system`.
-    pub stream: String,
-    /// The line, masked, with its ANSI codes and without its end. At most 64 KiB are sent.
-    pub text: String,
-}
-
-/// Which lines.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct LogQuery {
-    /// The first line, from 1; below 0 it counts from the end.
-    pub from: Option<i64>,
-    /// How many, 1 to 5000.
-    #[param(minimum = 1, maximum = 5000)]
-    pub limit: Option<u32>,
-}
-
-/// From where a log is followed.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct FollowQuery {
-    /// The first line, from 1.
-    pub from: Option<u64>,
-}
-
-/// What is looked for in a log.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct SearchQuery {
-    /// The text, 1 to 200 characters; small and capital letters are the same.
-    pub q: String,
-    /// Begin after this line.
-    #[serde(default)]
-    pub after: u64,
-}
-
-/// Where a text is in a log.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct LogMatches {
-    /// The lines that have it, at most 1000.
-    pub lines: Vec<u64>,
-    /// Whether there may be more.
-    pub more: bool,
-}
-
-/// From where a run is followed.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct EventsQuery {
-    /// The id of the last event that the reader has, as the header `Last-Event-ID`, which goes before it.
-    pub after: Option<String>,
-}
-
 /// An event as it is stored.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HistoryRow {
@@ -424,76 +338,6 @@ pub(crate) struct DecideRequest {
     pub decision: String,
 }
 
-/// What tests said in a run: the JUnit reports among its artifacts.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TestsView {
-    /// How many tests.
-    pub total: u32,
-    /// How many failed, errors among them.
-    pub failed: u32,
-    /// How many were skipped.
-    pub skipped: u32,
-    /// How many failed first and passed then.
-    pub flaky: u32,
-    /// How long all took, in milliseconds.
-    pub took_ms: u64,
-    /// The tests: those that failed first, then by how long they took; at most 5000.
-    pub tests: Vec<TestRow>,
-    /// Reports that could not be read, with the reason.
-    pub unreadable: Vec<String>,
-}
-
-/// A test.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TestRow {
-    /// The artifact that it is told in.
-    pub report: String,
-    /// Its suite.
-    pub suite: String,
-    /// Its name.
-    pub name: String,
-    /// `passed`, `failed`, `error`, `skipped` or `flaky`.
-    pub status: String,
-    /// How long it took, in milliseconds.
-    pub took_ms: u64,
-    /// What it said.
-    pub message: Option<String>,
-    /// It passed in the last run of the pipeline before.
-    pub new_failure: bool,
-}
-
-/// What scanners found in a run: the SARIF reports among its artifacts.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct FindingsView {
-    /// The findings, the worst first; at most 5000.
-    pub findings: Vec<FindingRow>,
-    /// How many of each severity.
-    pub counts: std::collections::BTreeMap<String, u32>,
-    /// Reports that could not be read, with the reason.
-    pub unreadable: Vec<String>,
-}
-
-/// A finding.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct FindingRow {
-    /// The artifact that it is told in.
-    pub report: String,
-    /// The scanner.
-    pub tool: String,
-    /// Its rule.
-    pub rule: String,
-    /// `critical`, `high`, `medium`, `low` or `info`.
-    pub severity: String,
-    /// What it found.
-    pub message: String,
-    /// The file.
-    pub file: Option<String>,
-    /// The line.
-    pub line: Option<u64>,
-    /// `new` where the last run of the pipeline before did not have it, else `existing`.
-    pub since: String,
-}
-
 /// The runs, the newest first.
 #[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(RunsQuery), responses((status = 200, body = Page<RunRow>)))]
 async fn runs(
@@ -524,19 +368,6 @@ async fn execution(
     unfinished()
 }
 
-/// What a run tells, as server-sent events: the items of `windlass run --json`, without the lines of logs. Each has an id; a reader that was cut off
-/// goes on after the last one that it has.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/events", tag = "runs", params(("id" = String, Path), EventsQuery), responses((status = 200, content_type = "text/event-stream", body = String)))]
-async fn events(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_id): Path<String>,
-    Query(_query): Query<EventsQuery>,
-    _headers: HeaderMap,
-) -> Result<Response, Problem> {
-    unfinished()
-}
-
 /// The stored events of a run, in their order.
 #[utoipa::path(get, path = "/api/v1/runs/{id}/history", tag = "runs", params(("id" = String, Path), crate::Paging), responses((status = 200, body = Page<HistoryRow>)))]
 async fn history(
@@ -545,50 +376,6 @@ async fn history(
     Path(_id): Path<String>,
     Query(_page): Query<crate::Paging>,
 ) -> Result<Json<Page<HistoryRow>>, Problem> {
-    unfinished()
-}
-
-/// Lines of an attempt's log.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/{step}/{attempt}", tag = "runs", params(("id" = String, Path), ("step" = String, Path), ("attempt" = u32, Path), LogQuery), responses((status = 200, body = LogPage)))]
-async fn log(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_place): Path<(String, String, u32)>,
-    Query(_query): Query<LogQuery>,
-) -> Result<Json<LogPage>, Problem> {
-    unfinished()
-}
-
-/// An attempt's log as text, whole.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/{step}/{attempt}/raw", tag = "runs", params(("id" = String, Path), ("step" = String, Path), ("attempt" = u32, Path)), responses((status = 200, content_type = "text/plain", body = String)))]
-async fn raw_log(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_place): Path<(String, String, u32)>,
-) -> Result<Response, Problem> {
-    unfinished()
-}
-
-/// An attempt's log as it is written, as server-sent events: `lines` with an array of lines, `restarted`, and `end`. The id is the number of the last line.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/{step}/{attempt}/stream", tag = "runs", params(("id" = String, Path), ("step" = String, Path), ("attempt" = u32, Path), FollowQuery), responses((status = 200, content_type = "text/event-stream", body = String)))]
-async fn follow_log(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_place): Path<(String, String, u32)>,
-    Query(_query): Query<FollowQuery>,
-    _headers: HeaderMap,
-) -> Result<Response, Problem> {
-    unfinished()
-}
-
-/// Lines of an attempt's log that have a text.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/{step}/{attempt}/search", tag = "runs", params(("id" = String, Path), ("step" = String, Path), ("attempt" = u32, Path), SearchQuery), responses((status = 200, body = LogMatches)))]
-async fn search_log(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_place): Path<(String, String, u32)>,
-    Query(_query): Query<SearchQuery>,
-) -> Result<Json<LogMatches>, Problem> {
     unfinished()
 }
 
@@ -633,17 +420,5 @@ async fn decide(
     Path(_id): Path<String>,
     Json(_body): Json<DecideRequest>,
 ) -> Result<StatusCode, Problem> {
-    unfinished()
-}
-
-/// What tests said.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/tests", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = TestsView)))]
-async fn tests(State(_app): State<App>, _: Viewer, Path(_id): Path<String>) -> Result<Json<TestsView>, Problem> {
-    unfinished()
-}
-
-/// What scanners found.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/findings", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = FindingsView)))]
-async fn findings(State(_app): State<App>, _: Viewer, Path(_id): Path<String>) -> Result<Json<FindingsView>, Problem> {
     unfinished()
 }

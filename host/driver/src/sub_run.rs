@@ -234,6 +234,15 @@ pub(crate) async fn after_the_end(claim: Claim, carrier: Carrier, mut detached: 
 }
 
 impl Host {
+    /// Whether the run that this one is a sub-run of waits for it, and so takes it up itself when it is taken up.
+    ///
+    /// # Errors
+    /// When the event log cannot be read.
+    pub async fn is_carried_by_parent(&self, run: &RunId, parent: &RunId) -> Result<bool, DriverError> {
+        let parent = self.read(parent).await?;
+        Ok(parent.finished_ms().is_none() && parent.in_flight().iter().any(|flight| flight.sub_run == Some(run)))
+    }
+
     /// The run that waits for this one, which has ended: it is to be taken up.
     ///
     /// # Errors

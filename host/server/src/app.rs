@@ -1,6 +1,6 @@
 //! The server's parts, and how it starts and ends.
 
-use crate::{Problem, access::first_admin, api, plugins::Plugins, runs::Runs};
+use crate::{Problem, access::first_admin, api, plugins::Plugins, runs::Runs, workflows::Workflows};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use windlass_capabilities::Vault;
@@ -35,6 +35,7 @@ struct Parts {
     records: Records,
     plugins: Arc<Plugins>,
     runs: Runs,
+    workflows: Workflows,
 }
 
 impl App {
@@ -62,6 +63,10 @@ impl App {
     pub(crate) fn runs(&self) -> &Runs {
         &self.0.runs
     }
+
+    pub(crate) fn workflows(&self) -> &Workflows {
+        &self.0.workflows
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -81,7 +86,7 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs }));
+    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs, workflows: Workflows::new() }));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);
@@ -89,6 +94,7 @@ pub async fn serve(
         .with_graceful_shutdown(stop)
         .await
         .map_err(Problem::internal)?;
+    app.runs().end().await;
     app.records().close().await;
     app.host().store().close().await;
     Ok(())

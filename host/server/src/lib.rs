@@ -28,6 +28,8 @@ mod page;
 mod plugins;
 mod problem;
 mod runs;
+mod views;
+mod workflows;
 
 pub use access::Role;
 pub use api::document;

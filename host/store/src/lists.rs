@@ -231,9 +231,14 @@ pub(crate) async fn count_gates(pool: &SqlitePool) -> Result<u64, StoreError> {
     Ok(count.unsigned_abs())
 }
 
-/// The runs with a gate whose time has come at `now_ms`, and when the next one's comes.
-pub(crate) async fn due_gates(pool: &SqlitePool, now_ms: u64) -> Result<(Vec<RunId>, Option<u64>), StoreError> {
-    let due: Vec<String> = sqlx::query_scalar("SELECT DISTINCT run FROM gates WHERE due_ms <= ?")
+/// The runs with a gate whose time has come after `since_ms` and up to `now_ms`, and when the next one's comes.
+pub(crate) async fn due_gates(
+    pool: &SqlitePool,
+    since_ms: Option<u64>,
+    now_ms: u64,
+) -> Result<(Vec<RunId>, Option<u64>), StoreError> {
+    let due: Vec<String> = sqlx::query_scalar("SELECT DISTINCT run FROM gates WHERE due_ms > ? AND due_ms <= ?")
+        .bind(since_ms.map_or(-1, number))
         .bind(number(now_ms))
         .fetch_all(pool)
         .await

@@ -376,12 +376,17 @@ impl Store {
         lists::count_gates(&self.reads).await
     }
 
-    /// The runs with a gate whose time has come at `now_ms`, and when the next one's comes, both in milliseconds since 1970 (UTC).
+    /// The runs with a gate whose time has come after `since_ms` and up to `now_ms`, and when the next one's comes, all in milliseconds
+    /// since 1970 (UTC).
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn due_gates(&self, now_ms: u64) -> Result<(Vec<RunId>, Option<u64>), StoreError> {
-        lists::due_gates(&self.reads, now_ms).await
+    pub async fn due_gates(
+        &self,
+        since_ms: Option<u64>,
+        now_ms: u64,
+    ) -> Result<(Vec<RunId>, Option<u64>), StoreError> {
+        lists::due_gates(&self.reads, since_ms, now_ms).await
     }
 
     /// Events of a run in their stored form with their numbers, after the number `after`, at most `limit`.

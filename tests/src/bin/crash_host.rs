@@ -162,7 +162,7 @@ fn asked(run: &Run) -> Option<Asked> {
         _ if gate.step.as_str().starts_with("refuse") => (Vote::Reject, "ada"),
         _ => (Vote::Approve, if voted.contains(&"ada") { "bob" } else { "ada" }),
     };
-    Some(Asked { request: Request::Vote { step: gate.step.clone(), vote, comment: None }, by: by.to_owned() })
+    Some(Asked { request: Request::Vote { step: gate.step.clone(), vote, comment: None, email: None }, by: by.to_owned() })
 }
 
 /// Takes every run to its end: always the oldest that can go on.

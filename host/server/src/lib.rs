@@ -22,7 +22,9 @@
 mod access;
 mod api;
 mod app;
+mod audit;
 mod clock;
+mod edge;
 mod extract;
 mod page;
 mod plugins;

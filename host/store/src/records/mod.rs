@@ -13,6 +13,7 @@
 
 pub mod accounts;
 pub mod workflows;
+pub mod audit;
 
 use crate::{
     StoreError,
@@ -98,4 +99,9 @@ impl Records {
         self.writes.close().await;
         self.reads.close().await;
     }
+}
+
+/// A time or a number as SQLite has it.
+pub(crate) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -181,9 +181,7 @@ impl Run {
             }
             (Gate::Question(_), _) => return refuse("it asks for an answer; give one".to_owned()),
             (Gate::Manual(_), Vote::Answer(_)) => return refuse("it asks for yes or no, and for no answer".to_owned()),
-            (Gate::Manual(manual), _)
-                if !manual.approvers.is_empty() && !is_named(&manual.approvers, by, email) =>
-            {
+            (Gate::Manual(manual), _) if !manual.approvers.is_empty() && !is_named(&manual.approvers, by, email) => {
                 return refuse(format!("it may be decided by {}", manual.approvers.join(", ")));
             }
             (Gate::Manual(manual), Vote::Approve) if !manual.self_approval && self.origin.by.as_deref() == Some(by) => {

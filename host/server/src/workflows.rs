@@ -24,7 +24,7 @@ use std::{
 };
 use tokio::sync::Semaphore;
 use windlass_contract::{Digest, RunId};
-use windlass_driver::{DriverError, Labels, NewRun, Workspace, new_run_id};
+use windlass_driver::{Labels, NewRun, Workspace, new_run_id};
 use windlass_engine::Origin;
 use windlass_manifest::{
     Diagnostic, Given, MAX_NAME_CHARS, MAX_WORKFLOWS, Severity, Source, bind_given,
@@ -140,7 +140,12 @@ pub(crate) struct DeployedAs {
 
 impl App {
     /// Loads a text against what is installed and deployed. `name` is what it is known by here, if it is.
-    pub(crate) async fn check(&self, name: Option<&str>, yaml: &str, pipeline: Option<&str>) -> Result<Checked, Problem> {
+    pub(crate) async fn check(
+        &self,
+        name: Option<&str>,
+        yaml: &str,
+        pipeline: Option<&str>,
+    ) -> Result<Checked, Problem> {
         let _turn = self.workflows().loading.acquire().await.map_err(Problem::internal)?;
         let source = Source { name: name.unwrap_or(UNNAMED).to_owned(), text: yaml.to_owned() };
         let others = self.deployed_beside(&source, name.map(|name| (name, &source))).await?;
@@ -207,7 +212,9 @@ impl App {
         };
         let fits = plan.name.chars().count() <= MAX_NAME_CHARS && !plan.name.chars().any(char::is_control);
         if !fits || plan.name.trim().is_empty() || matches!(plan.name.as_str(), "." | "..") {
-            let words = format!("a deployed pipeline's name has 1 to {MAX_NAME_CHARS} printable characters, and is not . or ..");
+            let words = format!(
+                "a deployed pipeline's name has 1 to {MAX_NAME_CHARS} printable characters, and is not . or .."
+            );
             return Err(Problem::field("/yaml", words));
         }
         let digest = Digest::of(new.yaml.as_bytes()).to_string();
@@ -328,12 +335,7 @@ impl App {
         let origin = Origin { by: Some(by), blackboard, ..Origin::default() };
         let new = NewRun { plan, inputs, file: None, workspace: Workspace::Empty, origin, labels };
         let run = run_id.unwrap_or_else(new_run_id);
-        match self.runs().begin(&run, new).await {
-            Ok(()) => {}
-            // Somebody else has begun it under this id at this moment.
-            Err(DriverError::Store(StoreError::RunExists { .. } | StoreError::RunOwned { .. })) => {}
-            Err(error) => return Err(error.into()),
-        }
+        self.runs().begin(&run, new).await?;
         Ok(self.host().store().run(&run).await?.into())
     }
 }
@@ -388,8 +390,7 @@ pub(crate) fn input_schema(plan: &Plan) -> Value {
         (name.clone(), Value::Object(schema))
     });
     let properties: Map<String, Value> = properties.collect();
-    let required: Vec<&String> =
-        plan.inputs.iter().filter(|(_, input)| input.required).map(|(name, _)| name).collect();
+    let required: Vec<&String> = plan.inputs.iter().filter(|(_, input)| input.required).map(|(name, _)| name).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",

@@ -74,10 +74,10 @@ pub(crate) async fn list(pool: &SqlitePool, filter: RunFilter) -> Result<Vec<Run
 /// One run.
 pub(crate) async fn one(pool: &SqlitePool, run: &RunId) -> Result<RunSummary, StoreError> {
     let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {SUMMARY} FROM runs WHERE id = ?")))
-    .bind(run.as_str())
-    .fetch_optional(pool)
-    .await
-    .map_err(StoreError::database("read a run"))?;
+        .bind(run.as_str())
+        .fetch_optional(pool)
+        .await
+        .map_err(StoreError::database("read a run"))?;
     row.as_ref().map_or_else(|| Err(StoreError::UnknownRun { run: run.clone() }), summary)
 }
 

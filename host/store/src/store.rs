@@ -381,11 +381,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn due_gates(
-        &self,
-        since_ms: Option<u64>,
-        now_ms: u64,
-    ) -> Result<(Vec<RunId>, Option<u64>), StoreError> {
+    pub async fn due_gates(&self, since_ms: Option<u64>, now_ms: u64) -> Result<(Vec<RunId>, Option<u64>), StoreError> {
         lists::due_gates(&self.reads, since_ms, now_ms).await
     }
 

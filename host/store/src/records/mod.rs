@@ -12,8 +12,8 @@
 //! **Not here.** What the records mean (`server`).
 
 pub mod accounts;
-pub mod workflows;
 pub mod audit;
+pub mod workflows;
 
 use crate::{
     StoreError,

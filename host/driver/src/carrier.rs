@@ -312,6 +312,20 @@ impl Carrier {
         }
     }
 
+    /// Goes on with the sub-runs that waited and have ended meanwhile, whoever has carried them out.
+    pub(crate) async fn look_at_parked(&mut self, run: &Run) -> Result<(), DriverError> {
+        for flight in run.in_flight() {
+            let key = (flight.step.name.clone(), flight.attempt);
+            let Some(sub_run) = flight.sub_run.filter(|_| self.parked.contains(&key)) else { continue };
+            if self.shared.host.parts.store.run(sub_run).await?.outcome.is_some() {
+                self.parked.remove(&key);
+                let inputs = flight.config.as_object().cloned().unwrap_or_default();
+                self.start_sub_run(run, flight.step, flight.attempt, sub_run.clone(), inputs, false);
+            }
+        }
+        Ok(())
+    }
+
     /// What a run that was taken up is asked first, and all that is outstanding; gives the commands that are now to be acted on.
     pub(crate) async fn take_up(&mut self, claim: &mut Claim, asked: &[Asked]) -> Result<Vec<Command>, DriverError> {
         let requests = self.shared.host.parts.store.requests(&self.shared.run).await?;

@@ -72,6 +72,11 @@ pub enum Notice {
         /// Behind which runs, in the order of their turns.
         behind: Vec<String>,
     },
+    /// What was asked of the run by rows has an answer in them.
+    Answered {
+        /// The run.
+        run: RunId,
+    },
 }
 
 /// Asks a run to stop.
@@ -169,8 +174,8 @@ pub async fn carry_out(host: &Host, mut claim: Claim, terms: Terms) -> Result<En
         notices,
     };
 
-    // Looked at after the watch is there, so that nothing that is asked in between is missed.
-    let mut bell = host.asked();
+    // Looked at after the watches are there, so that nothing that is asked, and no sub-run's end, is missed in between.
+    let (mut bell, mut ends) = (host.asked(), host.ended());
     if claim.taken_up {
         host.mask_known_secrets(&claim.secrets, &carrier.shared.masker).await;
         // Before what was asked, whose attempts begin anew: what is in flight here was so when the host died.
@@ -213,6 +218,10 @@ pub async fn carry_out(host: &Host, mut claim: Claim, terms: Terms) -> Result<En
             }
             _ = bell.changed() => {
                 carrier.take_requests(&mut claim).await?;
+                continue;
+            }
+            _ = ends.changed(), if !carrier.parked.is_empty() => {
+                carrier.look_at_parked(&claim.run).await?;
                 continue;
             }
         }

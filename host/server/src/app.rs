@@ -1,6 +1,8 @@
 //! The server's parts, and how it starts and ends.
 
-use crate::{Problem, access::first_admin, api, edge, metrics::Metrics, plugins::Plugins, runs::Runs};
+use crate::{
+    Problem, access::first_admin, api, edge, metrics::Metrics, plugins::Plugins, runs::Runs, workflows::Workflows,
+};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use windlass_capabilities::Vault;
@@ -36,6 +38,7 @@ struct Parts {
     plugins: Arc<Plugins>,
     runs: Runs,
     metrics: Arc<Metrics>,
+    workflows: Workflows,
 }
 
 impl App {
@@ -67,6 +70,10 @@ impl App {
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
+
+    pub(crate) fn workflows(&self) -> &Workflows {
+        &self.0.workflows
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -87,12 +94,14 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins), Arc::clone(&metrics));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs, metrics }));
+    let workflows = Workflows::new();
+    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs, metrics, workflows }));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);
     let bounds = windlass_serving::Bounds { connections: edge::MAX_CONNECTIONS, grace: Some(edge::GRACE) };
     windlass_serving::serve(listener, router, bounds, stop).await;
+    app.runs().end().await;
     app.records().close().await;
     app.host().store().close().await;
     Ok(())

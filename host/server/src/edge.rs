@@ -67,6 +67,11 @@ tokio::task_local! {
     pub(crate) static REQUEST: RequestInfo;
 }
 
+/// The request that is being answered; none outside of one.
+pub(crate) fn current() -> Option<RequestInfo> {
+    REQUEST.try_with(Clone::clone).ok()
+}
+
 /// Puts all of it around the routes.
 pub(crate) fn around(app: &App, router: axum::Router) -> axum::Router {
     router

@@ -23,6 +23,7 @@ mod access;
 mod api;
 mod app;
 mod assets;
+mod audit;
 mod clock;
 mod edge;
 mod extract;
@@ -31,6 +32,8 @@ mod page;
 mod plugins;
 mod problem;
 mod runs;
+mod views;
+mod workflows;
 
 pub use access::Role;
 pub use api::document;

@@ -106,7 +106,7 @@ impl Metrics {
     }
 
     /// All of it as text, with what is counted at this moment.
-    pub(crate) fn render(&self, active_runs: usize, open_gates: usize) -> String {
+    pub(crate) fn render(&self, active_runs: u64, open_gates: u64) -> String {
         self.active_runs.set(i64::try_from(active_runs).unwrap_or(i64::MAX));
         self.open_gates.set(i64::try_from(open_gates).unwrap_or(i64::MAX));
         let mut text = String::new();

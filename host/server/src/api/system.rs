@@ -99,8 +99,8 @@ fn told(checks: Vec<Check>) -> (StatusCode, Json<Health>) {
 /// Measures, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "system", responses((status = 200, content_type = "application/openmetrics-text", body = String)))]
 async fn metrics(State(app): State<App>, _: Viewer) -> Result<impl IntoResponse, Problem> {
-    let gates = app.host().store().gates(None).await?.len();
-    let text = app.metrics().render(app.runs().active(), gates);
+    let gates = app.host().store().count_gates().await?;
+    let text = app.metrics().render(app.runs().count() as u64, gates);
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
 }
 
@@ -111,7 +111,7 @@ async fn about(State(app): State<App>, _: Viewer) -> Result<Json<About>, Problem
         version: env!("CARGO_PKG_VERSION").to_owned(),
         public_url: app.public_url().to_owned(),
         contract: windlass_contract::CONTRACT_VERSION.to_owned(),
-        active_runs: app.runs().active() as u64,
-        open_gates: app.host().store().gates(None).await?.len() as u64,
+        active_runs: app.runs().count() as u64,
+        open_gates: app.host().store().count_gates().await?,
     }))
 }

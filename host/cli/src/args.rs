@@ -367,11 +367,20 @@ mod tests {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ServerArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ServerCommand>,
     /// Where to listen; anything but this machine itself needs a proxy before it that ends TLS
     #[arg(long, default_value = "127.0.0.1:7780", env = "WINDLASS_LISTEN", value_name = "ADDRESS:PORT")]
     pub(crate) listen: std::net::SocketAddr,
     /// The address under which browsers and webhooks reach it, such as https://ci.example.com
     #[arg(long, env = "WINDLASS_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCommand {
+    /// Make a new key for the administrator `admin`, whoever has lost theirs; the server must be stopped
+    ResetAdmin,
 }

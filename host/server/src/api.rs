@@ -21,12 +21,16 @@ mod workflows;
 
 pub use openapi::document;
 
-use crate::{App, Problem, problem::Kind};
-use axum::Router;
+use crate::{App, Problem, idempotency, problem::Kind};
+use axum::{Router, middleware::from_fn_with_state};
 
 /// Everything that is served.
 pub(crate) fn router(app: &App) -> Router {
-    openapi::routes().fallback(nothing).method_not_allowed_fallback(no_such_method).with_state(app.clone())
+    openapi::routes()
+        .route_layer(from_fn_with_state(app.clone(), idempotency::once))
+        .fallback(nothing)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(app.clone())
 }
 
 async fn nothing() -> Problem {

@@ -1,6 +1,14 @@
 //! The server's parts, and how it starts and ends.
 
-use crate::{Problem, access::first_admin, api, plugins::Plugins, runs::Runs};
+use crate::{
+    Problem,
+    access::{Access, first_admin, oidc::Providers},
+    api,
+    config::Config,
+    idempotency::UnderWay,
+    plugins::Plugins,
+    runs::Runs,
+};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use windlass_capabilities::Vault;
@@ -35,6 +43,8 @@ struct Parts {
     records: Records,
     plugins: Arc<Plugins>,
     runs: Runs,
+    access: Access,
+    under_way: UnderWay,
 }
 
 impl App {
@@ -62,6 +72,14 @@ impl App {
     pub(crate) fn runs(&self) -> &Runs {
         &self.0.runs
     }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    pub(crate) fn under_way(&self) -> &UnderWay {
+        &self.0.under_way
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -74,6 +92,8 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Problem> {
     let Settings { listen, public_url, home, project, host, vault } = settings;
+    let config = Config::read(home.root())?;
+    let access = Access::new(Providers::new(config.oidc, home.root())?);
     let records = Records::open(home.root()).await?;
     let listener = TcpListener::bind(listen).await.map_err(|error| Problem::internal(format!("{listen}: {error}")))?;
     let address = listener.local_addr().map_err(Problem::internal)?;
@@ -81,7 +101,16 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs }));
+    let app = App(Arc::new(Parts {
+        public_url,
+        host,
+        vault,
+        records,
+        plugins,
+        runs,
+        access,
+        under_way: UnderWay::default(),
+    }));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);

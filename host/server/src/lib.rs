@@ -24,14 +24,17 @@ mod api;
 mod app;
 mod audit;
 mod clock;
+mod config;
 mod edge;
 mod extract;
+mod idempotency;
 mod page;
 mod plugins;
 mod problem;
 mod runs;
+mod throttle;
 
-pub use access::Role;
+pub use access::{Role, restore_admin};
 pub use api::document;
 pub use app::{App, Settings, serve};
 pub use page::{Page, Paging};

@@ -13,6 +13,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod idempotency;
 
 use crate::{
     StoreError,

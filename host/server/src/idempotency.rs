@@ -39,7 +39,7 @@ pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
 /// What answers with a secret that is seen once, or signs in: a key has no effect there.
 pub(crate) const ANSWERS_WITH_A_SECRET: [&str; 4] =
-    ["/api/v1/session", "/api/v1/tokens", "/api/v1/triggers", "/api/v1/triggers/{id}/rotate"];
+    ["/api/v1/session", "/api/v1/tokens", "/api/v1/workflows/{name}/triggers", "/api/v1/triggers/{id}/rotate"];
 
 /// The requests that this process is carrying out.
 #[derive(Default)]

@@ -206,7 +206,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::UnknownRun { .. } => Problem::told(Kind::NotFound, &error),
-            StoreError::RunOwned { .. } | StoreError::Conflict { .. } => Problem::told(Kind::Conflict, &error),
+            StoreError::Owned { .. } | StoreError::RunOwned { .. } | StoreError::Conflict { .. } => {
+                Problem::told(Kind::Conflict, &error)
+            }
             _ => Problem::internal(error),
         }
     }

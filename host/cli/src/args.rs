@@ -373,7 +373,10 @@ mod tests {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ServerArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ServerCommand>,
     /// Where to listen; anything but this machine itself needs a proxy before it that ends TLS
     #[arg(long, default_value = "127.0.0.1:7780", env = "WINDLASS_LISTEN", value_name = "ADDRESS:PORT")]
     pub(crate) listen: std::net::SocketAddr,
@@ -383,4 +386,10 @@ pub(crate) struct ServerArgs {
     /// How the server writes its log, on standard error
     #[arg(long, value_enum, default_value = "text", env = "WINDLASS_LOG_FORMAT", value_name = "FORMAT")]
     pub(crate) log_format: crate::telemetry::LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCommand {
+    /// Make a new key for the administrator `admin`, whoever has lost theirs; the server must be stopped
+    ResetAdmin,
 }

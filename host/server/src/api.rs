@@ -24,12 +24,15 @@ mod workflows;
 
 pub use openapi::document;
 
-use crate::{App, Problem, assets, edge, problem::Kind};
-use axum::Router;
+use crate::{App, Problem, assets, edge, idempotency, problem::Kind};
+use axum::{Router, middleware::from_fn_with_state};
 
 /// Everything that is served.
 pub(crate) fn router(app: &App) -> Router {
-    let routes = openapi::routes().fallback(assets::serve).method_not_allowed_fallback(no_such_method);
+    let routes = openapi::routes()
+        .route_layer(from_fn_with_state(app.clone(), idempotency::once))
+        .fallback(assets::serve)
+        .method_not_allowed_fallback(no_such_method);
     edge::around(app, routes.with_state(app.clone()))
 }
 

@@ -1,7 +1,16 @@
 //! The server's parts, and how it starts and ends.
 
 use crate::{
-    Problem, access::first_admin, api, edge, metrics::Metrics, plugins::Plugins, runs::Runs, workflows::Workflows,
+    Problem,
+    access::{Access, first_admin, oidc::Providers},
+    api,
+    config::Config,
+    edge,
+    idempotency::UnderWay,
+    metrics::Metrics,
+    plugins::Plugins,
+    runs::Runs,
+    workflows::Workflows,
 };
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
@@ -39,6 +48,8 @@ struct Parts {
     runs: Runs,
     metrics: Arc<Metrics>,
     workflows: Workflows,
+    access: Access,
+    under_way: UnderWay,
 }
 
 impl App {
@@ -74,6 +85,14 @@ impl App {
     pub(crate) fn workflows(&self) -> &Workflows {
         &self.0.workflows
     }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    pub(crate) fn under_way(&self) -> &UnderWay {
+        &self.0.under_way
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -86,6 +105,8 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Problem> {
     let Settings { listen, public_url, home, project, host, vault } = settings;
+    let config = Config::read(home.root())?;
+    let access = Access::new(Providers::new(config.oidc, home.root())?);
     let records = Records::open(home.root()).await?;
     let listener = TcpListener::bind(listen).await.map_err(|error| Problem::internal(format!("{listen}: {error}")))?;
     let address = listener.local_addr().map_err(Problem::internal)?;
@@ -95,7 +116,9 @@ pub async fn serve(
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
     let workflows = Workflows::new();
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs, metrics, workflows }));
+    let under_way = UnderWay::default();
+    let parts = Parts { public_url, host, vault, records, plugins, runs, metrics, workflows, access, under_way };
+    let app = App(Arc::new(parts));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);

@@ -86,6 +86,18 @@ pub(crate) enum Kind {
     Gone,
     /// It took too long.
     Timeout,
+    /// A change with a cookie that our own pages did not ask for.
+    Csrf,
+    /// An identity provider vouches for somebody who may not come in.
+    NotAdmitted,
+    /// The sign-in at an identity provider is not one that this browser began, or its time is over.
+    StrangeSignIn,
+    /// The same request is being carried out.
+    UnderWay,
+    /// The same request was begun, and its answer is not there.
+    OutcomeUnknown,
+    /// Nobody would be left who may manage people.
+    LastAdmin,
 }
 
 impl Kind {
@@ -106,6 +118,12 @@ impl Kind {
             Kind::Method => (1512, StatusCode::METHOD_NOT_ALLOWED, "No such method here"),
             Kind::Gone => (1513, StatusCode::GONE, "Not there any more"),
             Kind::Timeout => (1514, StatusCode::SERVICE_UNAVAILABLE, "It took too long"),
+            Kind::Csrf => (1520, StatusCode::FORBIDDEN, "Not asked for by this server's own pages"),
+            Kind::NotAdmitted => (1521, StatusCode::FORBIDDEN, "Known elsewhere, and not admitted here"),
+            Kind::StrangeSignIn => (1522, StatusCode::BAD_REQUEST, "Not a sign-in that this browser began"),
+            Kind::UnderWay => (1523, StatusCode::CONFLICT, "The same request is under way"),
+            Kind::OutcomeUnknown => (1524, StatusCode::CONFLICT, "What came of the same request is not known"),
+            Kind::LastAdmin => (1525, StatusCode::CONFLICT, "The last administrator"),
         }
     }
 }
@@ -188,7 +206,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::UnknownRun { .. } => Problem::told(Kind::NotFound, &error),
-            StoreError::RunOwned { .. } | StoreError::Conflict { .. } => Problem::told(Kind::Conflict, &error),
+            StoreError::Owned { .. } | StoreError::RunOwned { .. } | StoreError::Conflict { .. } => {
+                Problem::told(Kind::Conflict, &error)
+            }
             _ => Problem::internal(error),
         }
     }

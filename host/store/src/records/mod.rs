@@ -14,6 +14,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod workflows;
+pub mod idempotency;
 
 use crate::{
     StoreError,

@@ -1,6 +1,8 @@
 //! The server's parts, and how it starts and ends.
 
-use crate::{Problem, access::first_admin, api, plugins::Plugins, runs::Runs};
+use crate::{
+    Problem, access::first_admin, api, board::Board, follow::Following, plugins::Plugins, runs::Runs, streams::Streams,
+};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use windlass_capabilities::Vault;
@@ -35,6 +37,9 @@ struct Parts {
     records: Records,
     plugins: Arc<Plugins>,
     runs: Runs,
+    board: Board,
+    following: Following,
+    streams: Streams,
 }
 
 impl App {
@@ -62,6 +67,21 @@ impl App {
     pub(crate) fn runs(&self) -> &Runs {
         &self.0.runs
     }
+
+    /// What changes among all runs.
+    pub(crate) fn board(&self) -> &Board {
+        &self.0.board
+    }
+
+    /// What runs tell.
+    pub(crate) fn following(&self) -> &Following {
+        &self.0.following
+    }
+
+    /// The streams that clients read.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -81,10 +101,19 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs }));
+    let board = Board::new(host.store().clone());
+    let following = Following::new(host.store().clone(), runs.clone(), board.clone());
+    let streams = Streams::default();
+    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs, board, following, streams }));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);
+    let streams = app.streams().clone();
+    let stop = async move {
+        stop.await;
+        // They would go on for as long as somebody reads them.
+        streams.stop();
+    };
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(stop)
         .await

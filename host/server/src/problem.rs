@@ -86,6 +86,10 @@ pub(crate) enum Kind {
     Gone,
     /// It took too long.
     Timeout,
+    /// As many streams as there may be.
+    Streams,
+    /// Bytes that are not there.
+    Range,
 }
 
 impl Kind {
@@ -105,6 +109,8 @@ impl Kind {
             Kind::Internal => (1511, StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
             Kind::Method => (1512, StatusCode::METHOD_NOT_ALLOWED, "No such method here"),
             Kind::Gone => (1513, StatusCode::GONE, "Not there any more"),
+            Kind::Streams => (1540, StatusCode::TOO_MANY_REQUESTS, "Too many streams"),
+            Kind::Range => (1541, StatusCode::RANGE_NOT_SATISFIABLE, "Bytes that are not there"),
             Kind::Timeout => (1514, StatusCode::SERVICE_UNAVAILABLE, "It took too long"),
         }
     }

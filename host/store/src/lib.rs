@@ -31,7 +31,7 @@ pub use failpoints::{AFTER_COMMIT, BEFORE_COMMIT};
 pub use lock::RunLock;
 pub use records::Records;
 pub use row::{GateRow, RequestRow, Standing, Status};
-pub use runs::{RunFilter, RunSummary};
+pub use runs::{RunFilter, RunStands, RunSummary};
 pub use state::{MAX_KEY_BYTES, MAX_KEYS, MAX_VALUE_BYTES};
 pub use store::Store;
 pub use watch::Watch;

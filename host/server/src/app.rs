@@ -2,6 +2,7 @@
 
 use crate::{
     Problem, access::first_admin, api, board::Board, follow::Following, plugins::Plugins, runs::Runs, streams::Streams,
+    workflows::Workflows,
 };
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
@@ -40,6 +41,7 @@ struct Parts {
     board: Board,
     following: Following,
     streams: Streams,
+    workflows: Workflows,
 }
 
 impl App {
@@ -82,6 +84,10 @@ impl App {
     pub(crate) fn streams(&self) -> &Streams {
         &self.0.streams
     }
+
+    pub(crate) fn workflows(&self) -> &Workflows {
+        &self.0.workflows
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -104,7 +110,9 @@ pub async fn serve(
     let board = Board::new(host.store().clone());
     let following = Following::new(host.store().clone(), runs.clone(), board.clone());
     let streams = Streams::default();
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs, board, following, streams }));
+    let workflows = Workflows::new();
+    let parts = Parts { public_url, host, vault, records, plugins, runs, board, following, streams, workflows };
+    let app = App(Arc::new(parts));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);
@@ -118,6 +126,7 @@ pub async fn serve(
         .with_graceful_shutdown(stop)
         .await
         .map_err(Problem::internal)?;
+    app.runs().end().await;
     app.records().close().await;
     app.host().store().close().await;
     Ok(())

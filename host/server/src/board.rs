@@ -125,7 +125,7 @@ async fn look(store: &Store, before: Option<&Seen>) -> Result<Seen, StoreError> 
     let known = before.map(|seen| seen.runs.values().filter(unfinished).map(|stands| stands.run.clone()).collect());
     let since = before.map_or(at_ms, |seen| seen.at_ms).saturating_sub(RECENT_MS);
     let runs = store.standings(since, &known.unwrap_or_default()).await?;
-    let gates = store.open_gates().await?;
+    let gates = store.gate_places().await?;
     Ok(Seen {
         at_ms,
         runs: runs.into_iter().map(|stands| (stands.run.clone(), Arc::new(stands))).collect(),

@@ -23,9 +23,11 @@
 mod access;
 mod api;
 mod app;
+mod audit;
 mod board;
 mod clock;
 mod download;
+mod edge;
 mod extract;
 mod follow;
 mod logs;
@@ -35,6 +37,8 @@ mod problem;
 mod reports;
 mod runs;
 mod streams;
+mod views;
+mod workflows;
 
 pub use access::Role;
 pub use api::document;

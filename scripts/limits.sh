@@ -18,6 +18,7 @@ readonly SECTIONS=(
   "host/engine/src|Runs"
   "host/report/src|What a run tells"
   "host/driver/src|Carrying runs out"
+  "host/server/src|The server"
   "host/store/src|Stored runs and logs"
   "host/package/src|Plugins and their manifests"
   "host/rehearse/src|Recorded sessions of plugins"

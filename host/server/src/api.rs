@@ -22,6 +22,7 @@ mod templates;
 mod triggers;
 mod workflows;
 
+pub(crate) use logs::{LogLineRow, LogMatches, LogPage};
 pub use openapi::document;
 
 use crate::{App, Problem, assets, edge, idempotency, problem::Kind};

@@ -4,12 +4,15 @@ use crate::{
     Problem,
     access::{Access, first_admin, oidc::Providers},
     api,
+    board::Board,
     config::Config,
     edge,
+    follow::Following,
     idempotency::UnderWay,
     metrics::Metrics,
     plugins::Plugins,
     runs::Runs,
+    streams::Streams,
     workflows::Workflows,
 };
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -47,6 +50,9 @@ struct Parts {
     plugins: Arc<Plugins>,
     runs: Runs,
     metrics: Arc<Metrics>,
+    board: Board,
+    following: Following,
+    streams: Streams,
     workflows: Workflows,
     access: Access,
     under_way: UnderWay,
@@ -82,6 +88,21 @@ impl App {
         &self.0.metrics
     }
 
+    /// What changes among all runs.
+    pub(crate) fn board(&self) -> &Board {
+        &self.0.board
+    }
+
+    /// What runs tell.
+    pub(crate) fn following(&self) -> &Following {
+        &self.0.following
+    }
+
+    /// The streams that clients read.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+
     pub(crate) fn workflows(&self) -> &Workflows {
         &self.0.workflows
     }
@@ -115,13 +136,32 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins), Arc::clone(&metrics));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let workflows = Workflows::new();
-    let under_way = UnderWay::default();
-    let parts = Parts { public_url, host, vault, records, plugins, runs, metrics, workflows, access, under_way };
-    let app = App(Arc::new(parts));
+    let board = Board::new(host.store().clone());
+    let following = Following::new(host.store().clone(), runs.clone(), board.clone());
+    let app = App(Arc::new(Parts {
+        public_url,
+        host,
+        vault,
+        records,
+        plugins,
+        runs,
+        metrics,
+        board,
+        following,
+        streams: Streams::default(),
+        workflows: Workflows::new(),
+        access,
+        under_way: UnderWay::default(),
+    }));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);
+    let streams = app.streams().clone();
+    let stop = async move {
+        stop.await;
+        // They would go on for as long as somebody reads them.
+        streams.stop();
+    };
     let bounds = windlass_serving::Bounds { connections: edge::MAX_CONNECTIONS, grace: Some(edge::GRACE) };
     windlass_serving::serve(listener, router, bounds, stop).await;
     app.runs().end().await;

@@ -98,6 +98,10 @@ pub(crate) enum Kind {
     OutcomeUnknown,
     /// Nobody would be left who may manage people.
     LastAdmin,
+    /// As many streams as there may be.
+    Streams,
+    /// Bytes that are not there.
+    Range,
 }
 
 impl Kind {
@@ -117,6 +121,8 @@ impl Kind {
             Kind::Internal => (1511, StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
             Kind::Method => (1512, StatusCode::METHOD_NOT_ALLOWED, "No such method here"),
             Kind::Gone => (1513, StatusCode::GONE, "Not there any more"),
+            Kind::Streams => (1540, StatusCode::TOO_MANY_REQUESTS, "Too many streams"),
+            Kind::Range => (1541, StatusCode::RANGE_NOT_SATISFIABLE, "Bytes that are not there"),
             Kind::Timeout => (1514, StatusCode::SERVICE_UNAVAILABLE, "It took too long"),
             Kind::Csrf => (1520, StatusCode::FORBIDDEN, "Not asked for by this server's own pages"),
             Kind::NotAdmitted => (1521, StatusCode::FORBIDDEN, "Known elsewhere, and not admitted here"),

@@ -28,6 +28,8 @@ mod page;
 mod plugins;
 mod problem;
 mod runs;
+mod sequences;
+mod triggers;
 
 pub use access::Role;
 pub use api::document;

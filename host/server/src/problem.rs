@@ -86,6 +86,10 @@ pub(crate) enum Kind {
     Gone,
     /// It took too long.
     Timeout,
+    /// A webhook that is not signed with its trigger's secret, or whose trigger is not there: which of them is not told.
+    Unsigned,
+    /// A webhook that was signed too long ago, or ahead.
+    Stale,
 }
 
 impl Kind {
@@ -106,6 +110,8 @@ impl Kind {
             Kind::Method => (1512, StatusCode::METHOD_NOT_ALLOWED, "No such method here"),
             Kind::Gone => (1513, StatusCode::GONE, "Not there any more"),
             Kind::Timeout => (1514, StatusCode::SERVICE_UNAVAILABLE, "It took too long"),
+            Kind::Unsigned => (1550, StatusCode::UNAUTHORIZED, "Not signed for a trigger here"),
+            Kind::Stale => (1551, StatusCode::UNAUTHORIZED, "Signed at another time"),
         }
     }
 }
@@ -153,6 +159,11 @@ impl Problem {
     pub(crate) fn field(pointer: &str, detail: impl Into<String>) -> Problem {
         let detail = detail.into();
         Problem::new(Kind::Invalid, detail.clone()).at(pointer, detail)
+    }
+
+    /// Whether it is only that there is no room at the moment.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.code == Code(Kind::Busy.facts().0).to_string()
     }
 
     /// There is no such thing.

@@ -12,6 +12,8 @@
 //! **Not here.** What the records mean (`server`).
 
 pub mod accounts;
+pub mod sequences;
+pub mod triggers;
 
 use crate::{
     StoreError,

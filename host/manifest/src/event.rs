@@ -230,7 +230,8 @@ mod tests {
 
     #[test]
     fn templates_of_inputs_are_checked_with_their_places() {
-        let inputs = json!({ "a": "{{ event.body.x }}", "b": ["ok", { "c/d": "x {{ evnt.body }}" }], "e": "{{ event.body" });
+        let inputs =
+            json!({ "a": "{{ event.body.x }}", "b": ["ok", { "c/d": "x {{ evnt.body }}" }], "e": "{{ event.body" });
         let found = check_inputs(inputs.as_object().unwrap(), PARTS);
         let said: Vec<_> = found.iter().map(|error| (error.pointer.as_str(), error.column)).collect();
         assert_eq!(said, [("/b/1/c~1d", 6), ("/e", 1)]);
@@ -238,7 +239,8 @@ mod tests {
 
     #[test]
     fn an_event_is_asked() {
-        let event = Asked::new(json!({ "body": { "n": 3, "list": [1, 2], "text": "x", "output": { "a": 1 } }, "headers": {} }));
+        let event =
+            Asked::new(json!({ "body": { "n": 3, "list": [1, 2], "text": "x", "output": { "a": 1 } }, "headers": {} }));
         let passes = |text: &str| event.passes(text).map_err(|error| error.message);
         assert_eq!(passes("event.body.n > 2 and event.body.text == 'x'"), Ok(true));
         assert_eq!(passes("event.body.nothing == null"), Ok(true));
@@ -250,13 +252,19 @@ mod tests {
 
     #[test]
     fn what_strangers_write_stays_a_value() {
-        let event = Asked::new(json!({ "body": { "title": "{{ event.headers.a }}", "s": "secret:cloud/token" }, "headers": { "a": "1" } }));
+        let event = Asked::new(
+            json!({ "body": { "title": "{{ event.headers.a }}", "s": "secret:cloud/token" }, "headers": { "a": "1" } }),
+        );
         let render = |text: &str| event.inputs(json!({ "x": text }).as_object().unwrap());
         assert_eq!(render("{{ event.body.title }}").unwrap()["x"], "{{ event.headers.a }}");
         assert!(render("{{ event.body.s }}").is_err());
         assert!(render("secret:{{ event.body.title }}").is_err());
         assert!(render("{{ event.body }}").is_err(), "not within a value either");
-        assert_eq!(render("secret:cloud/token").unwrap()["x"], "secret:cloud/token", "what the trigger's author wrote is theirs");
+        assert_eq!(
+            render("secret:cloud/token").unwrap()["x"],
+            "secret:cloud/token",
+            "what the trigger's author wrote is theirs"
+        );
     }
 
     #[test]

@@ -187,7 +187,8 @@ pub(crate) fn render_tree(value: &Value, context: &Context) -> Result<Value, Ren
             Value::String(text) => any_value(text, renderer, &pointer)?,
             Value::Array(items) => {
                 let each = items.iter().enumerate();
-                each.map(|(index, item)| tree(item, format!("{pointer}/{index}"), renderer)).collect::<Result<_, _>>()?
+                each.map(|(index, item)| tree(item, format!("{pointer}/{index}"), renderer))
+                    .collect::<Result<_, _>>()?
             }
             Value::Object(map) => {
                 let each = map.iter();

@@ -1,6 +1,9 @@
 //! The server's parts, and how it starts and ends.
 
-use crate::{Problem, access::first_admin, api, plugins::Plugins, runs::Runs};
+use crate::{
+    Problem, access::first_admin, api, plugins::Plugins, runs::Runs, sequences, triggers, triggers::Triggers,
+    workflows::Workflows,
+};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use windlass_capabilities::Vault;
@@ -35,6 +38,8 @@ struct Parts {
     records: Records,
     plugins: Arc<Plugins>,
     runs: Runs,
+    workflows: Workflows,
+    triggers: Triggers,
 }
 
 impl App {
@@ -62,6 +67,14 @@ impl App {
     pub(crate) fn runs(&self) -> &Runs {
         &self.0.runs
     }
+
+    pub(crate) fn workflows(&self) -> &Workflows {
+        &self.0.workflows
+    }
+
+    pub(crate) fn triggers(&self) -> &Triggers {
+        &self.0.triggers
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -81,14 +94,20 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs }));
+    let triggers = Triggers::open(&records).await?;
+    let workflows = Workflows::new();
+    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs, workflows, triggers }));
     app.runs().take_up_all().await?;
+    sequences::forget_unbegun(&app).await?;
+    triggers::start(&app);
     ready(address, key);
     let router = api::router(&app);
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(stop)
         .await
         .map_err(Problem::internal)?;
+    app.triggers().end().await;
+    app.runs().end().await;
     app.records().close().await;
     app.host().store().close().await;
     Ok(())

@@ -22,7 +22,9 @@
 mod access;
 mod api;
 mod app;
+mod audit;
 mod clock;
+mod edge;
 mod extract;
 mod page;
 mod plugins;
@@ -30,6 +32,8 @@ mod problem;
 mod runs;
 mod sequences;
 mod triggers;
+mod views;
+mod workflows;
 
 pub use access::Role;
 pub use api::document;

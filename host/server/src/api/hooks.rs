@@ -28,7 +28,9 @@ async fn hook(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<DeliveryRow>), Problem> {
     let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::TooLarge, format!("a request has at most {MAX_BODY} bytes")),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(Kind::TooLarge, format!("a request has at most {MAX_BODY} bytes"))
+        }
         _ => Problem::new(Kind::Invalid, rejection.body_text()),
     })?;
     Ok((StatusCode::ACCEPTED, Json(app.take_hook(&id, &headers, &body).await?.into())))

@@ -93,18 +93,20 @@ async fn begin_all(app: App) {
     for held in app.records().held().await.unwrap_or_default() {
         // The server may have ended between the record and the request.
         let overlap = app.triggers().get(&held.trigger).map(|live| live.spec.clone());
-        if let (Some(TriggerSpec::Schedule { overlap: Overlap::CancelPrevious, .. }), Some(run)) = (overlap, &held.after_run) {
+        if let (Some(TriggerSpec::Schedule { overlap: Overlap::CancelPrevious, .. }), Some(run)) =
+            (overlap, &held.after_run)
+        {
             parts.tasks.spawn(cancel(app.clone(), held.trigger.clone(), run.clone()));
         }
     }
-    let mut commits = app.host().store().commits().ok();
+    let mut commits = app.host().committed();
     while !parts.stop.is_cancelled() {
+        commits.mark_unchanged();
         match begin_some(&app).await {
             Ok(Round::Idle { held }) => {
                 let run_has_ended = async {
-                    match &mut commits {
-                        Some(commits) if held => commits.changed().await,
-                        _ => std::future::pending().await,
+                    if !held || commits.changed().await.is_err() {
+                        std::future::pending::<()>().await;
                     }
                 };
                 tokio::select! {
@@ -166,7 +168,11 @@ async fn begin_some(app: &App) -> Result<Round, Problem> {
 /// Begins a delivery's run; `None` where there is no room at the moment.
 async fn begin(app: &App, row: PendingDelivery) -> Option<Settled> {
     let failed = |reason: String| {
-        Some(Settled { id: row.id, status: "failed".to_owned(), reason: Some(reason.chars().take(MAX_REASON_CHARS).collect()) })
+        Some(Settled {
+            id: row.id,
+            status: "failed".to_owned(),
+            reason: Some(reason.chars().take(MAX_REASON_CHARS).collect()),
+        })
     };
     let Ok(run) = row.run.parse::<RunId>() else { return failed(format!("{:?} is no run's id", row.run)) };
     let inputs: Map<String, Value> = match serde_json::from_str(row.inputs.as_deref().unwrap_or("{}")) {
@@ -256,7 +262,8 @@ async fn fire_due(app: &App, now: u64) -> Result<Option<u64>, Problem> {
 async fn fire(app: &App, live: &Live, time: u64, now: u64) -> Result<(), Problem> {
     let TriggerSpec::Schedule { cron, time_zone, overlap, missed, .. } = &live.spec else { return Ok(()) };
     let times = Times::parse(cron, time_zone).map_err(|(field, why)| Problem::internal(format!("{field}: {why}")))?;
-    let moment = |ms: u64| Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).map_err(Problem::internal);
+    let moment =
+        |ms: u64| Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).map_err(Problem::internal);
     let late = now.saturating_sub(time) > GRACE_MS;
     let (at, count) = if late { times.missed(moment(time)?, moment(now)?) } else { (moment(time)?, 1) };
     let next = times.next_after(moment(now.max(time))?).and_then(|next| u64::try_from(next.as_millisecond()).ok());
@@ -302,7 +309,8 @@ async fn fire(app: &App, live: &Live, time: u64, now: u64) -> Result<(), Problem
         .filter(|_| begins)
         .map(|id| Settled { id, status: "skipped".to_owned(), reason: Some("a later time has come".to_owned()) })
         .collect();
-    let new = NewDelivery { at_ms: now, after_run: after_run.filter(|_| begins), ..delivery(live, at.to_string(), judged) };
+    let new =
+        NewDelivery { at_ms: now, after_run: after_run.filter(|_| begins), ..delivery(live, at.to_string(), judged) };
     app.records().schedule_came(time, next, &new, &superseded).await?;
     let triggers = app.triggers();
     triggers.put(Live::new(windlass_store::records::triggers::TriggerRow { next_ms: next, ..live.row.clone() })?);

@@ -286,7 +286,10 @@ mod tests {
         assert_eq!(pull.title.as_deref(), Some("#7 Add a[31m cart"), "no control characters");
         assert_eq!(pull.github["pull_request"]["fork"], false);
         assert_eq!(read("push", &json!({})).title, None, "a body that is nothing like it");
-        assert_eq!(read("push", &push(json!({ "head_commit": { "message": "x".repeat(1000) } }))).title.unwrap().len(), MAX_TITLE_CHARS);
+        assert_eq!(
+            read("push", &push(json!({ "head_commit": { "message": "x".repeat(1000) } }))).title.unwrap().len(),
+            MAX_TITLE_CHARS
+        );
     }
 
     #[test]
@@ -327,7 +330,12 @@ mod tests {
         check(json!({}), "pull_request", pull("opened", "eve/shop"), Err("from a fork"));
         check(json!({ "forks": true }), "pull_request", pull("opened", "eve/shop"), Ok(None));
         check(json!({ "branches": ["release/*"] }), "pull_request", pull("opened", "acme/shop"), Err("branch main"));
-        check(json!({ "paths": ["src/**"] }), "pull_request", pull("synchronize", "acme/shop"), Ok(Some("counts as met")));
+        check(
+            json!({ "paths": ["src/**"] }),
+            "pull_request",
+            pull("synchronize", "acme/shop"),
+            Ok(Some("counts as met")),
+        );
         check(json!({}), "issues", json!({ "action": "opened" }), Err("not for the event issues"));
         assert_eq!(meant(&read("ping", &json!({})), &json!({}), &spec(json!({}))), Meant::Ping);
     }

@@ -428,7 +428,8 @@ impl App {
             Scheme::Github => text("x-github-delivery"),
             Scheme::Ours => text("x-windlass-delivery"),
         };
-        let key = key.filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
+        let key =
+            key.filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
         let key = key.map_or_else(|| hex::encode(seal), str::to_owned);
         let new = NewDelivery {
             at_ms: now,
@@ -548,7 +549,8 @@ fn judge_time(spec: &TriggerSpec, key: &str) -> Judged {
 /// Asks the filter, and renders the inputs.
 fn ask(spec: &TriggerSpec, event: String, title: Option<String>, note: Option<String>, parts: Value) -> Judged {
     let asked = event::Asked::new(parts);
-    let refused = |event, reason: String| Judged { event, status: "refused", reason: Some(reason), title: None, inputs: None };
+    let refused =
+        |event, reason: String| Judged { event, status: "refused", reason: Some(reason), title: None, inputs: None };
     match spec.filter().map_or(Ok(true), |filter| asked.passes(filter)) {
         Ok(true) => {}
         Ok(false) => {

@@ -138,7 +138,10 @@ mod tests {
             times("0 9 * * 1-5", "Europe/Berlin", "2026-03-27T12:00:00Z", 2),
             ["2026-03-30T07:00:00Z", "2026-03-31T07:00:00Z"],
         );
-        assert_eq!(times("*/15 * * * *", "UTC", "2026-01-01T00:00:00Z", 2), ["2026-01-01T00:15:00Z", "2026-01-01T00:30:00Z"]);
+        assert_eq!(
+            times("*/15 * * * *", "UTC", "2026-01-01T00:00:00Z", 2),
+            ["2026-01-01T00:15:00Z", "2026-01-01T00:30:00Z"]
+        );
         assert_eq!(times("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", 1), ["2028-02-29T00:00:00Z"]);
         assert_eq!(times("30 9 * * *", "Asia/Kolkata", "2026-01-01T00:00:00Z", 1), ["2026-01-01T04:00:00Z"]);
     }
@@ -182,7 +185,8 @@ mod tests {
         check("", "UTC", "cron");
         check(&format!("{} * * * *", "1,".repeat(200)), "UTC", "cron");
         check("0 9 * * *", "Mars/Olympus", "time_zone");
-        let never = Times::parse("0 0 30 2 *", "UTC").map(|times| times.next_after("2026-01-01T00:00:00Z".parse().unwrap()));
+        let never =
+            Times::parse("0 0 30 2 *", "UTC").map(|times| times.next_after("2026-01-01T00:00:00Z".parse().unwrap()));
         assert!(matches!(never, Ok(None) | Err(_)), "the 30th of February: {never:?}");
     }
 
@@ -190,7 +194,10 @@ mod tests {
     fn missed_times_are_counted_to_a_bound() {
         let times = Times::parse("* * * * *", "UTC").unwrap();
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        assert_eq!(times.missed(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:05:30Z")), (at("2026-01-01T00:05:00Z"), 6));
+        assert_eq!(
+            times.missed(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:05:30Z")),
+            (at("2026-01-01T00:05:00Z"), 6)
+        );
         assert_eq!(times.missed(at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z")).1, MAX_COUNTED);
     }
 
@@ -208,7 +215,9 @@ mod tests {
         assert!(matches!(begins(O::Queue, Before::AndOneWaits("r1")), Verdict::Nothing(_)));
         assert_eq!(begins(O::CancelPrevious, Before::GoesOn("r1")), after(true, false));
         assert_eq!(begins(O::CancelPrevious, Before::AndOneWaits("r1")), after(true, true));
-        assert!(matches!(judge(O::Allow, M::Skip, Some(3), Before::Over), Verdict::Nothing(why) if why.starts_with("3 times")));
+        assert!(
+            matches!(judge(O::Allow, M::Skip, Some(3), Before::Over), Verdict::Nothing(why) if why.starts_with("3 times"))
+        );
         assert_eq!(judge(O::Skip, M::RunOnce, Some(3), Before::Over), Verdict::Begin);
     }
 }

@@ -149,7 +149,11 @@ mod tests {
             hex::encode(mac.finalize().into_bytes())
         });
         let unknown = verify(Scheme::Github, Some(&zero), b"body", None, NOW_MS);
-        assert_eq!(unknown, Err(Refusal::Unsigned), "an unknown trigger has no secret, not even the one it is measured by");
+        assert_eq!(
+            unknown,
+            Err(Refusal::Unsigned),
+            "an unknown trigger has no secret, not even the one it is measured by"
+        );
     }
 
     #[test]

@@ -12,8 +12,10 @@
 //! **Not here.** What the records mean (`server`).
 
 pub mod accounts;
+pub mod audit;
 pub mod sequences;
 pub mod triggers;
+pub mod workflows;
 
 use crate::{
     StoreError,
@@ -99,4 +101,9 @@ impl Records {
         self.writes.close().await;
         self.reads.close().await;
     }
+}
+
+/// A time or a number as SQLite has it.
+pub(crate) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -487,12 +487,13 @@ async fn insert(write: &mut SqliteConnection, new: &NewDelivery) -> Result<Optio
 
 /// The delivery that a new one is the same as.
 async fn seen(write: &mut SqliteConnection, new: &NewDelivery) -> Result<Option<DeliveryRow>, sqlx::Error> {
-    let row = sqlx::query("SELECT * FROM deliveries WHERE trigger_id = ?1 AND (key = ?2 OR seal = ?3) ORDER BY id LIMIT 1")
-        .bind(&new.trigger)
-        .bind(&new.key)
-        .bind(new.seal.as_ref().map(<[u8; 32]>::as_slice))
-        .fetch_optional(write)
-        .await?;
+    let row =
+        sqlx::query("SELECT * FROM deliveries WHERE trigger_id = ?1 AND (key = ?2 OR seal = ?3) ORDER BY id LIMIT 1")
+            .bind(&new.trigger)
+            .bind(&new.key)
+            .bind(new.seal.as_ref().map(<[u8; 32]>::as_slice))
+            .fetch_optional(write)
+            .await?;
     row.as_ref().map(delivery).transpose()
 }
 

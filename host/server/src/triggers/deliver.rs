@@ -99,13 +99,13 @@ async fn begin_all(app: App) {
             parts.tasks.spawn(cancel(app.clone(), held.trigger.clone(), run.clone()));
         }
     }
-    let mut commits = app.host().committed();
+    let mut ended = app.host().ended();
     while !parts.stop.is_cancelled() {
-        commits.mark_unchanged();
+        ended.mark_unchanged();
         match begin_some(&app).await {
             Ok(Round::Idle { held }) => {
                 let run_has_ended = async {
-                    if !held || commits.changed().await.is_err() {
+                    if !held || ended.changed().await.is_err() {
                         std::future::pending::<()>().await;
                     }
                 };
@@ -179,7 +179,8 @@ async fn begin(app: &App, row: PendingDelivery) -> Option<Settled> {
         Ok(inputs) => inputs,
         Err(error) => return failed(format!("the inputs cannot be read: {error}")),
     };
-    let trigger = app.triggers().get(&row.trigger).map_or("webhook", |live| live.spec.kind());
+    let by_time = app.triggers().get(&row.trigger).is_some_and(|live| !live.spec.is_hook());
+    let trigger = if by_time { "schedule" } else { "webhook" };
     let origin = Begun { by: actor(&row.trigger), trigger, title: row.title.clone(), run_id: Some(run) };
     match app.begin_run(&row.workflow, None, inputs, Map::new(), origin).await {
         Ok(_) => Some(Settled { id: row.id, status: "started".to_owned(), reason: None }),

@@ -212,6 +212,7 @@ fn anything(run: &Run) -> Vec<EventKind> {
                     by: "starter".to_owned(),
                     vote: Vote::Approve,
                     comment: None,
+                    email: None,
                 },
                 EventKind::SubRunStarted { step: step.clone(), attempt, run: "r3".parse().expect("a run id") },
                 EventKind::StepFinished { step, attempt, outcome, reason, outputs: Map::new() },

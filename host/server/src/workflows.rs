@@ -24,7 +24,7 @@ use std::{
 };
 use tokio::sync::Semaphore;
 use windlass_contract::{Digest, RunId};
-use windlass_driver::{DriverError, Labels, NewRun, Workspace, new_run_id};
+use windlass_driver::{Labels, NewRun, Workspace, new_run_id};
 use windlass_engine::Origin;
 use windlass_manifest::{
     Diagnostic, Given, MAX_NAME_CHARS, MAX_WORKFLOWS, Severity, Source, bind_given,
@@ -335,12 +335,7 @@ impl App {
         let origin = Origin { by: Some(by), blackboard, ..Origin::default() };
         let new = NewRun { plan, inputs, file: None, workspace: Workspace::Empty, origin, labels };
         let run = run_id.unwrap_or_else(new_run_id);
-        match self.runs().begin(&run, new).await {
-            Ok(()) => {}
-            // Somebody else has begun it under this id at this moment.
-            Err(DriverError::Store(StoreError::RunExists { .. } | StoreError::RunOwned { .. })) => {}
-            Err(error) => return Err(error.into()),
-        }
+        self.runs().begin(&run, new).await?;
         Ok(self.host().store().run(&run).await?.into())
     }
 }

@@ -84,12 +84,16 @@ fn page_query(query: &RunQuery) -> QueryBuilder<Sqlite> {
     }
     if !query.statuses.is_empty() {
         let mut list = sql.push(" AND status IN (").separated(", ");
-        query.statuses.iter().for_each(|status| drop(list.push_bind(status.name())));
+        for status in &query.statuses {
+            list.push_bind(status.name());
+        }
         sql.push(")");
     }
     if !query.outcomes.is_empty() {
         let mut list = sql.push(" AND outcome IN (").separated(", ");
-        query.outcomes.iter().for_each(|outcome| drop(list.push_bind(outcome.name())));
+        for outcome in &query.outcomes {
+            list.push_bind(outcome.name());
+        }
         sql.push(")");
     }
     if let Some(by) = &query.started_by {

@@ -12,7 +12,10 @@ use crate::{
     metrics::Metrics,
     plugins::Plugins,
     runs::Runs,
+    sequences,
     streams::Streams,
+    triggers,
+    triggers::Triggers,
     workflows::Workflows,
 };
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -56,6 +59,7 @@ struct Parts {
     workflows: Workflows,
     access: Access,
     under_way: UnderWay,
+    triggers: Triggers,
 }
 
 impl App {
@@ -114,6 +118,10 @@ impl App {
     pub(crate) fn under_way(&self) -> &UnderWay {
         &self.0.under_way
     }
+
+    pub(crate) fn triggers(&self) -> &Triggers {
+        &self.0.triggers
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -136,6 +144,7 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins), Arc::clone(&metrics));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
+    let triggers = Triggers::open(&records).await?;
     let board = Board::new(host.store().clone());
     let following = Following::new(host.store().clone(), runs.clone(), board.clone());
     let app = App(Arc::new(Parts {
@@ -152,8 +161,11 @@ pub async fn serve(
         workflows: Workflows::new(),
         access,
         under_way: UnderWay::default(),
+        triggers,
     }));
     app.runs().take_up_all().await?;
+    sequences::forget_unbegun(&app).await?;
+    triggers::start(&app);
     ready(address, key);
     let router = api::router(&app);
     let streams = app.streams().clone();
@@ -164,6 +176,7 @@ pub async fn serve(
     };
     let bounds = windlass_serving::Bounds { connections: edge::MAX_CONNECTIONS, grace: Some(edge::GRACE) };
     windlass_serving::serve(listener, router, bounds, stop).await;
+    app.triggers().end().await;
     app.runs().end().await;
     app.records().close().await;
     app.host().store().close().await;

@@ -41,6 +41,8 @@ mod problem;
 mod reports;
 mod runs;
 mod streams;
+mod sequences;
+mod triggers;
 mod views;
 mod workflows;
 mod throttle;

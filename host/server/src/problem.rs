@@ -102,6 +102,10 @@ pub(crate) enum Kind {
     Streams,
     /// Bytes that are not there.
     Range,
+    /// A webhook that is not signed with its trigger's secret, or whose trigger is not there: which of them is not told.
+    Unsigned,
+    /// A webhook that was signed too long ago, or ahead.
+    Stale,
 }
 
 impl Kind {
@@ -130,6 +134,8 @@ impl Kind {
             Kind::UnderWay => (1523, StatusCode::CONFLICT, "The same request is under way"),
             Kind::OutcomeUnknown => (1524, StatusCode::CONFLICT, "What came of the same request is not known"),
             Kind::LastAdmin => (1525, StatusCode::CONFLICT, "The last administrator"),
+            Kind::Unsigned => (1550, StatusCode::UNAUTHORIZED, "Not signed for a trigger here"),
+            Kind::Stale => (1551, StatusCode::UNAUTHORIZED, "Signed at another time"),
         }
     }
 }
@@ -177,6 +183,11 @@ impl Problem {
     pub(crate) fn field(pointer: &str, detail: impl Into<String>) -> Problem {
         let detail = detail.into();
         Problem::new(Kind::Invalid, detail.clone()).at(pointer, detail)
+    }
+
+    /// Whether it is only that there is no room at the moment.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.code == Code(Kind::Busy.facts().0).to_string()
     }
 
     /// There is no such thing.

@@ -164,6 +164,11 @@ impl Runs {
         Ok(())
     }
 
+    /// Waits until another run may begin. It may be taken by somebody else before it is asked for.
+    pub(crate) async fn wait_for_room(&self) {
+        let _ = self.0.queue.acquire().await;
+    }
+
     /// Begins a run that repeats another one.
     pub(crate) async fn rerun(&self, of: &RunId, from: &RerunFrom, by: String) -> Result<RunId, Problem> {
         let room = self.room()?;

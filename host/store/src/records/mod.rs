@@ -13,6 +13,8 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod sequences;
+pub mod triggers;
 pub mod workflows;
 pub mod idempotency;
 

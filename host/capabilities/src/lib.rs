@@ -26,7 +26,7 @@ mod toolbox;
 
 pub use artifacts::{ArtifactStore, StoreError};
 pub use containers::{
-    CAPTURED_BYTES, DockerSettings, EngineError, Journal, Keep, PersistentVolume, Seen, Trouble, VolumePlace,
+    CAPTURED_BYTES, Detached, DockerSettings, EngineError, Journal, Keep, PersistentVolume, Seen, Trouble, VolumePlace,
 };
 pub use http::EgressPolicy;
 pub use log::{LogSink, LogStream};

@@ -251,6 +251,7 @@ impl Attempt {
             created_before: self.again.as_ref().map(|again| again.containers.clone()).unwrap_or_default(),
             volumes: shared.volumes.clone(),
             previous_run: shared.previous.clone(),
+            environment: None,
             call,
         }))
     }
@@ -388,7 +389,7 @@ fn classify(report: RunReport, tools: &StepTools) -> Verdict {
 }
 
 /// Masks every text in a step's results, names included.
-fn mask_values(masker: &Masker, outputs: Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn mask_values(masker: &Masker, outputs: Map<String, Value>) -> Map<String, Value> {
     fn mask(masker: &Masker, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(masker.mask(&text)),

@@ -147,7 +147,7 @@ impl Installer<'_> {
             self.keep(&plugin, wasm, facts).await?;
             let store = self.home.store();
             let described = |digest: &Digest| Ok::<_, PackageError>(store.get(digest)?.map(|entry| entry.descriptor));
-            let nothing = || Descriptor { steps: Vec::new() };
+            let nothing = Descriptor::default;
             let descriptor = described(&plugin.digest)?.unwrap_or_else(nothing);
             let before = match old {
                 Some(old) => described(&old.digest)?.unwrap_or_else(nothing),

@@ -1,6 +1,6 @@
 //! The container engine: connecting, naming, labelling, clearing away.
 
-use super::{Keep, LABEL_OWNER, LABEL_PIPELINE, LABEL_RUN, LABEL_VOLUME, volumes::PersistentVolume};
+use super::{Keep, LABEL_ENVIRONMENT, LABEL_OWNER, LABEL_PIPELINE, LABEL_RUN, LABEL_VOLUME, volumes::PersistentVolume};
 use bollard::{
     API_DEFAULT_VERSION, Docker,
     errors::Error,
@@ -207,8 +207,13 @@ impl Engine {
         volumes: &[Labelled],
         keep: impl Fn(&RunId) -> Keep,
     ) -> Result<usize, EngineError> {
-        // What carries our owner's label and no run that can be read is no longer anybody's.
-        let keep = |of: &Labelled| of.run().map_or(Keep::Nothing, |run| keep(&run));
+        // What was detached is its environment's. What carries our owner's label and neither an environment's nor that of a run that
+        // can be read is no longer anybody's.
+        let keep = |of: &Labelled| match of.run() {
+            _ if of.labels.contains_key(LABEL_ENVIRONMENT) => Keep::Everything,
+            Some(run) => keep(&run),
+            None => Keep::Nothing,
+        };
         let containers: Vec<_> = containers.iter().filter(|of| keep(of) != Keep::Everything).collect();
         future::try_join_all(containers.iter().map(|of| self.remove_container(&of.name))).await?;
         let is_kept = |of: &Labelled| match keep(of) {

@@ -18,7 +18,7 @@ use windlass_capabilities::{
     ToolboxSettings, VolumePlace,
 };
 use windlass_contract::{
-    Digest, Permissions, PluginRef, RunId, StepCall,
+    Digest, EnvironmentName, Permissions, PluginRef, RunId, StepCall,
     capability::{Container, ContainerError, ContainerSpec, Containers},
 };
 
@@ -143,6 +143,8 @@ pub(crate) struct World {
     pub created_before: Vec<(u32, String)>,
     pub volumes: BTreeMap<String, VolumePlace>,
     pub deadline: Duration,
+    /// Set, the tools are those of a call of a provider.
+    pub environment: Option<EnvironmentName>,
     pub dir: Arc<tempfile::TempDir>,
 }
 
@@ -171,6 +173,7 @@ impl World {
             created_before: Vec::new(),
             volumes: BTreeMap::new(),
             deadline: Duration::from_secs(60),
+            environment: None,
             dir,
         }
     }
@@ -189,6 +192,7 @@ impl World {
             created_before: self.records.made.lock().unwrap().clone(),
             volumes: self.volumes.clone(),
             deadline: self.deadline,
+            environment: self.environment.clone(),
             dir: self.dir.clone(),
         }
     }
@@ -219,6 +223,7 @@ impl World {
             created_before: self.created_before.iter().filter(|(_, name)| name.starts_with(&own)).cloned().collect(),
             volumes: self.volumes.clone(),
             previous_run: None,
+            environment: self.environment.clone(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The server's parts, and how it starts and ends.
 
-use crate::{Problem, access::first_admin, api, plugins::Plugins, runs::Runs};
+use crate::{Problem, access::first_admin, api, environments::Environments, plugins::Plugins, runs::Runs};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use windlass_capabilities::Vault;
@@ -34,6 +34,7 @@ struct Parts {
     vault: Vault,
     records: Records,
     plugins: Arc<Plugins>,
+    environments: Environments,
     runs: Runs,
 }
 
@@ -59,6 +60,10 @@ impl App {
         &self.0.plugins
     }
 
+    pub(crate) fn environments(&self) -> &Environments {
+        &self.0.environments
+    }
+
     pub(crate) fn runs(&self) -> &Runs {
         &self.0.runs
     }
@@ -81,7 +86,7 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs }));
+    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, environments: Environments::default(), runs }));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);

@@ -22,12 +22,17 @@
 mod access;
 mod api;
 mod app;
+mod aside;
 mod clock;
+mod environments;
 mod extract;
+mod installs;
+mod market;
 mod page;
 mod plugins;
 mod problem;
 mod runs;
+mod secrets;
 
 pub use access::Role;
 pub use api::document;

@@ -86,6 +86,10 @@ pub(crate) enum Kind {
     Gone,
     /// It took too long.
     Timeout,
+    /// What would be installed is not what was agreed to.
+    PlanChanged,
+    /// The environment's provider is not there, or did not do what was asked.
+    Provider,
 }
 
 impl Kind {
@@ -106,6 +110,8 @@ impl Kind {
             Kind::Method => (1512, StatusCode::METHOD_NOT_ALLOWED, "No such method here"),
             Kind::Gone => (1513, StatusCode::GONE, "Not there any more"),
             Kind::Timeout => (1514, StatusCode::SERVICE_UNAVAILABLE, "It took too long"),
+            Kind::PlanChanged => (1560, StatusCode::CONFLICT, "Not what was agreed to"),
+            Kind::Provider => (1561, StatusCode::CONFLICT, "The provider cannot do that"),
         }
     }
 }
@@ -202,7 +208,8 @@ impl From<DriverError> for Problem {
             | DriverError::NothingToDecide { .. }
             | DriverError::Refused(_)
             | DriverError::VolumesGone { .. }
-            | DriverError::SubRunBusy { .. } => Problem::told(Kind::Conflict, &error),
+            | DriverError::SubRunBusy { .. }
+            | DriverError::EnvironmentBusy { .. } => Problem::told(Kind::Conflict, &error),
             error => Problem::internal(error),
         }
     }

@@ -12,6 +12,7 @@
 //! **Not here.** What the records mean (`server`).
 
 pub mod accounts;
+pub mod environments;
 
 use crate::{
     StoreError,

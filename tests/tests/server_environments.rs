@@ -32,19 +32,26 @@ fn environments_are_kept() {
     assert_eq!(providers[0]["config_schema"]["properties"]["registry_credentials"]["format"], "password");
 
     let value = "hunter2-and-more";
-    let made = admin.post(ALL, json!({
-        "name": "staging", "provider": "local", "workflow_id": "ci",
-        "config": { "env": { "TOKEN": "secret:./TOKEN" } },
-        "secrets": { "TOKEN": value, "registry_credentials": "{\"username\":\"a\",\"password\":\"b\"}" },
-    }));
+    let made = admin.post(
+        ALL,
+        json!({
+            "name": "staging", "provider": "local", "workflow_id": "ci",
+            "config": { "env": { "TOKEN": "secret:./TOKEN" } },
+            "secrets": { "TOKEN": value, "registry_credentials": "{\"username\":\"a\",\"password\":\"b\"}" },
+        }),
+    );
     let made = made.expect(201).body;
     let id = made["id"].as_str().unwrap();
-    let keys: Vec<_> = ["id", "workflow_id", "name", "provider", "region", "config", "secrets", "status", "created_at", "updated_at"]
-        .into_iter()
-        .filter(|key| made.get(key).is_none())
-        .collect();
+    let keys: Vec<_> =
+        ["id", "workflow_id", "name", "provider", "region", "config", "secrets", "status", "created_at", "updated_at"]
+            .into_iter()
+            .filter(|key| made.get(key).is_none())
+            .collect();
     assert!(keys.is_empty(), "{keys:?} are missing");
-    assert_eq!((&made["status"], &made["secrets"]), (&json!("provisioning"), &json!({ "TOKEN": "set", "registry_credentials": "set" })));
+    assert_eq!(
+        (&made["status"], &made["secrets"]),
+        (&json!("provisioning"), &json!({ "TOKEN": "set", "registry_credentials": "set" }))
+    );
     assert_eq!(files_with(server.home(), value), Vec::<String>::new());
     assert_eq!(admin.get("/api/v1/secrets").expect(200).body, json!([]), "they are nobody else's");
     assert_eq!(admin.get(&format!("{ALL}/{id}")).expect(200).body, made);
@@ -69,12 +76,19 @@ fn environments_are_kept() {
     wrong(json!({ "config": { "env": { "T": foreign } } }), 400, "/config");
     let check = json!({ "health": { "path": "/" } });
     let problem = admin.post(ALL, json!({ "name": "other", "provider": "local", "config": check })).expect(400).body;
-    assert!(problem["errors"][0]["pointer"].as_str().unwrap().starts_with("/config"), "the provider's own word: {problem}");
+    assert!(
+        problem["errors"][0]["pointer"].as_str().unwrap().starts_with("/config"),
+        "the provider's own word: {problem}"
+    );
 
     // A patch changes what it names.
     let at = format!("{ALL}/{id}");
-    let patched = admin.put(&at, json!({ "name": "Stage", "secrets": { "registry_credentials": "" } })).expect(200).body;
-    assert_eq!((&patched["name"], &patched["config"], &patched["workflow_id"]), (&json!("Stage"), &made["config"], &json!("ci")));
+    let patched =
+        admin.put(&at, json!({ "name": "Stage", "secrets": { "registry_credentials": "" } })).expect(200).body;
+    assert_eq!(
+        (&patched["name"], &patched["config"], &patched["workflow_id"]),
+        (&json!("Stage"), &made["config"], &json!("ci"))
+    );
     assert_eq!(patched["secrets"], json!({ "TOKEN": "set" }));
     let problem = admin.put(&at, json!({ "secrets": { "TOKEN": "" } })).expect(400).body;
     assert_eq!(problem["errors"][0]["pointer"], "/secrets", "the configuration needs it");
@@ -97,7 +111,10 @@ fn environments_are_kept() {
         admin.get(&format!("{at}{path}")).expect(404);
     }
     let vault = files_with(server.home(), &format!("environments/{id}"));
-    assert!(vault.iter().all(|path| path.ends_with("server.db") || path.contains("server.db-")), "its secrets are gone: {vault:?}");
+    assert!(
+        vault.iter().all(|path| path.ends_with("server.db") || path.contains("server.db-")),
+        "its secrets are gone: {vault:?}"
+    );
 }
 
 /// Deployed, looked at, deployed again, gone back: and each is told as it was.
@@ -116,7 +133,11 @@ fn deployments() {
     admin.post(&format!("{at}/rollback"), json!({})).expect(409);
 
     let first = deploy(&admin, &id, IMAGE);
-    assert_eq!((&first["status"], &first["kind"], &first["by"]), (&json!("succeeded"), &json!("deploy"), &json!("admin")), "{first}");
+    assert_eq!(
+        (&first["status"], &first["kind"], &first["by"]),
+        (&json!("succeeded"), &json!("deploy"), &json!("admin")),
+        "{first}"
+    );
     assert_eq!(server.project().containers().len(), 1);
     let status = admin.get(&format!("{at}/status")).expect(200).body;
     assert_eq!((&status["instances"][0]["status"], &status["progress"]), (&json!("running"), &json!(100)), "{status}");
@@ -128,16 +149,27 @@ fn deployments() {
     assert_eq!(bad["status"], "failed", "{bad}");
     assert!(!bad["message"].as_str().unwrap().is_empty());
     assert_eq!(admin.get(&at).expect(200).body["current"]["deploy_id"], second["deploy_id"]);
-    for wrong in [json!({ "image": "" }), json!({ "image": "a b" }), json!({ "image": IMAGE, "config": { "previous": "x" } })] {
+    for wrong in
+        [json!({ "image": "" }), json!({ "image": "a b" }), json!({ "image": IMAGE, "config": { "previous": "x" } })]
+    {
         admin.post(&format!("{at}/deployments"), wrong).expect(400);
     }
     let foreign = json!({ "image": IMAGE, "config": { "x": "secret:environments/env-0/T" } });
     admin.post(&format!("{at}/deployments"), foreign).expect(400);
 
     let back = admin.post(&format!("{at}/rollback"), json!({})).expect(200).body;
-    assert_eq!((&back["status"], &back["kind"], &back["deploy_id"], &back["image"]), (&json!("succeeded"), &json!("rollback"), &first["deploy_id"], &json!(IMAGE)), "{back}");
+    assert_eq!(
+        (&back["status"], &back["kind"], &back["deploy_id"], &back["image"]),
+        (&json!("succeeded"), &json!("rollback"), &first["deploy_id"], &json!(IMAGE)),
+        "{back}"
+    );
     let rows = admin.get(&format!("{at}/deployments")).expect(200).body;
-    let told: Vec<_> = rows["items"].as_array().unwrap().iter().map(|row| format!("{} {}", row["kind"].as_str().unwrap(), row["status"].as_str().unwrap())).collect();
+    let told: Vec<_> = rows["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {}", row["kind"].as_str().unwrap(), row["status"].as_str().unwrap()))
+        .collect();
     assert_eq!(told, ["rollback succeeded", "deploy failed", "deploy rolled_back", "deploy succeeded"]);
     let page = admin.get(&format!("{at}/deployments?limit=3")).expect(200).body;
     let next = page["next_cursor"].as_str().unwrap();

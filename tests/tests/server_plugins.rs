@@ -94,7 +94,8 @@ fn from_a_search_to_the_removal() {
     let first = plan(&admin, "acme:greet", "1.0.0");
     assert_eq!((&first["widens"], &first["breaks"], &first["conflicts"]), (&json!(true), &json!([]), &json!([])));
     let asked = first["changes"][0]["permissions"].as_array().unwrap();
-    let words: BTreeSet<_> = asked.iter().map(|each| (each["capability"].as_str().unwrap(), each["change"].as_str().unwrap())).collect();
+    let words: BTreeSet<_> =
+        asked.iter().map(|each| (each["capability"].as_str().unwrap(), each["change"].as_str().unwrap())).collect();
     assert_eq!(words, ["artifacts", "containers", "http", "secrets"].map(|name| (name, "first")).into());
     assert_eq!(admin.get("/api/v1/plugins").expect(200).body, json!([]), "a plan changes nothing");
     for (consent, status, code) in [("", 409, "WL1560"), ("sha256:00", 409, "WL1560")] {
@@ -104,7 +105,10 @@ fn from_a_search_to_the_removal() {
     }
     assert_eq!(admin.get("/api/v1/plugins").expect(200).body, json!([]), "a refusal changes nothing");
     let installed = admin.post("/api/v1/plugins", agree(&first)).expect(201).body;
-    assert_eq!((&installed["status"], &installed["refused"], &installed["dependency"]), (&json!("ok"), &json!([]), &json!(false)));
+    assert_eq!(
+        (&installed["status"], &installed["refused"], &installed["dependency"]),
+        (&json!("ok"), &json!([]), &json!(false))
+    );
     let lock = fs::read_to_string(server.project().folder().join("windlass.lock")).unwrap();
     assert!(lock.contains("requested = true"), "{lock}");
     let schema = admin.get("/api/v1/module-schemas?type=step.greet_c").expect(200).body;
@@ -116,7 +120,8 @@ fn from_a_search_to_the_removal() {
     let update = plan(&admin, "acme:greet", "^1");
     let change = &update["changes"][0];
     assert_eq!((&change["from"], &change["to"], &update["widens"]), (&json!("1.0.0"), &json!("1.1.0"), &json!(true)));
-    let wider: Vec<_> = change["permissions"].as_array().unwrap().iter().filter(|each| each["change"] != "same").collect();
+    let wider: Vec<_> =
+        change["permissions"].as_array().unwrap().iter().filter(|each| each["change"] != "same").collect();
     assert_eq!(wider.len(), 1, "{wider:?}");
     assert_eq!((&wider[0]["capability"], &wider[0]["change"]), (&json!("http"), &json!("widened")));
     assert_ne!(wider[0]["until_now"], wider[0]["words"]);
@@ -126,7 +131,9 @@ fn from_a_search_to_the_removal() {
     assert_eq!(files(server.project()), before);
 
     // What a pipeline would lose.
-    server.project().file("ci.yaml", "name: ci\nsteps:\n  - name: greet\n    type: step.greet_c\n    config: { name: Ann }\n");
+    server
+        .project()
+        .file("ci.yaml", "name: ci\nsteps:\n  - name: greet\n    type: step.greet_c\n    config: { name: Ann }\n");
     release(server.project(), "rust", "acme:greet", "2.0.0", AS_IT_IS);
     let major = plan(&admin, "acme:greet", "2.0.0");
     let breaks = major["breaks"].as_array().unwrap();
@@ -154,7 +161,8 @@ fn from_a_search_to_the_removal() {
 
 /// The project's lock and grants.
 fn files(project: &Project) -> [String; 2] {
-    ["windlass.lock", "windlass.grants.yaml"].map(|name| fs::read_to_string(project.folder().join(name)).unwrap_or_default())
+    ["windlass.lock", "windlass.grants.yaml"]
+        .map(|name| fs::read_to_string(project.folder().join(name)).unwrap_or_default())
 }
 
 /// Whoever goes away does not leave half an install: whenever a plugin is locked, it is granted.
@@ -185,7 +193,11 @@ fn an_install_that_nobody_waits_for_is_whole() {
             let [lock, grants] = files(server.project());
             let is_locked = lock.contains(&format!("\"{name}\""));
             // The grants are written first, so they are read last.
-            let grants = if is_locked { fs::read_to_string(server.project().folder().join("windlass.grants.yaml")).unwrap() } else { grants };
+            let grants = if is_locked {
+                fs::read_to_string(server.project().folder().join("windlass.grants.yaml")).unwrap()
+            } else {
+                grants
+            };
             assert!(!is_locked || grants.contains(&name), "{name} is locked and not granted:\n{grants}");
             if is_locked || Instant::now() > end {
                 break;
@@ -196,7 +208,10 @@ fn an_install_that_nobody_waits_for_is_whole() {
     // What was begun was brought to its end: the last one had time to begin.
     let rows = admin.get("/api/v1/plugins").expect(200).body;
     assert!(names(&rows).contains(&"acme:greet-3".to_owned()), "{rows:#}");
-    assert!(rows.as_array().unwrap().iter().all(|row| row["refused"] == json!([]) && row["present"] == json!(true)), "{rows:#}");
+    assert!(
+        rows.as_array().unwrap().iter().all(|row| row["refused"] == json!([]) && row["present"] == json!(true)),
+        "{rows:#}"
+    );
 }
 
 /// Several registries are one list, each hit once, whatever the size of the pages; one that is away is told and holds nothing up.
@@ -248,7 +263,8 @@ fn registries_are_one_market() {
         assert_eq!(problem["errors"][0]["pointer"], format!("?{}", wrong.split_once('=').unwrap().0));
     }
     let rows = admin.get("/api/v1/registries").expect(200).body;
-    let told: Vec<_> = rows.as_array().unwrap().iter().map(|row| (row["default"] == true, row["reachable"] == true)).collect();
+    let told: Vec<_> =
+        rows.as_array().unwrap().iter().map(|row| (row["default"] == true, row["reachable"] == true)).collect();
     assert_eq!(told.len(), 3);
     assert_eq!(told[0], (true, true));
     assert_eq!(told.iter().filter(|(_, reachable)| !reachable).count(), 1);
@@ -346,7 +362,10 @@ fn module_schemas() {
         assert_eq!(schema["type"], name, "{:?}", all.as_object().unwrap().keys().collect::<Vec<_>>());
         assert!(schema["label"].is_string() && schema["category"].is_string() && schema["defaultConfig"].is_object());
         let fields = schema["configFields"].as_array().unwrap();
-        assert!(!fields.is_empty() && fields.iter().all(|field| field["key"].is_string() && field["sensitive"].is_boolean()));
+        assert!(
+            !fields.is_empty()
+                && fields.iter().all(|field| field["key"].is_string() && field["sensitive"].is_boolean())
+        );
     }
     assert_eq!(admin.get("/api/v1/module-schemas?type=step.gate").expect(200).body, all["step.gate"]);
     admin.get("/api/v1/module-schemas?type=step.none").expect(404);

@@ -232,8 +232,7 @@ pub async fn standing(home: &crate::Home, locked: &Locked) -> Result<Standing, P
 
 fn stands(locked: &Locked, releases: &[Release], rules: &Rules) -> Standing {
     let own = releases.iter().find(|release| release.version == locked.version);
-    let runs_here: Vec<_> =
-        releases.iter().filter(|each| rules.admit(each, false, true).is_ok()).cloned().collect();
+    let runs_here: Vec<_> = releases.iter().filter(|each| rules.admit(each, false, true).is_ok()).cloned().collect();
     Standing {
         name: locked.name.clone(),
         installed: locked.version.clone(),

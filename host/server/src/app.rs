@@ -86,7 +86,8 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, environments: Environments::default(), runs }));
+    let app =
+        App(Arc::new(Parts { public_url, host, vault, records, plugins, environments: Environments::default(), runs }));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);

@@ -81,7 +81,8 @@ impl Environments {
             return Ok(Turn(self.clone(), id));
         }
         let words = format!("environment {} is being changed at this moment", environment.name);
-        Err(Problem { retry_after_s: Some(5), ..Problem::new(Kind::Conflict, words) }.help("try again when that has ended"))
+        Err(Problem { retry_after_s: Some(5), ..Problem::new(Kind::Conflict, words) }
+            .help("try again when that has ended"))
     }
 }
 
@@ -118,12 +119,17 @@ fn provider(app: &App, name: &str) -> Result<Provider, Problem> {
     let installed = app.plugins().installed()?;
     let all = installed.iter().filter_map(|plugin| Some((plugin, plugin.descriptor.provider.as_ref()?)));
     let found = all.clone().find(|(_, provider)| provider.name.as_str() == name);
-    found.map(|(plugin, descriptor)| Provider { plugin: plugin.clone(), descriptor: descriptor.clone() }).ok_or_else(|| {
-        let names: Vec<_> = all.map(|(_, provider)| provider.name.as_str()).collect();
-        let there = if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
-        let words = format!("no plugin that is installed is the provider {name:?}; {there}");
-        Problem::new(Kind::Provider, words.clone()).at("/provider", words).help("install its plugin from the marketplace")
-    })
+    found.map(|(plugin, descriptor)| Provider { plugin: plugin.clone(), descriptor: descriptor.clone() }).ok_or_else(
+        || {
+            let names: Vec<_> = all.map(|(_, provider)| provider.name.as_str()).collect();
+            let there =
+                if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
+            let words = format!("no plugin that is installed is the provider {name:?}; {there}");
+            Problem::new(Kind::Provider, words.clone())
+                .at("/provider", words)
+                .help("install its plugin from the marketplace")
+        },
+    )
 }
 
 impl Provider {
@@ -197,7 +203,10 @@ fn violations(schema: &Value, config: &Value) -> Vec<FieldError> {
             })
             .collect(),
         Err(error) => {
-            vec![FieldError { pointer: "/config".to_owned(), detail: format!("the provider's schema is not one: {error}") }]
+            vec![FieldError {
+                pointer: "/config".to_owned(),
+                detail: format!("the provider's schema is not one: {error}"),
+            }]
         }
     }
 }
@@ -226,7 +235,8 @@ fn with_secrets(
     let mut config = config.clone();
     let fields = schema.get("properties").and_then(Value::as_object);
     let is_secret = |name: &str| {
-        fields.and_then(|fields| fields.get(name)).and_then(|field| field.get("x-windlass-secret")) == Some(&json!(true))
+        fields.and_then(|fields| fields.get(name)).and_then(|field| field.get("x-windlass-secret"))
+            == Some(&json!(true))
     };
     for name in names.iter().filter(|name| is_secret(name)) {
         config.entry(name.clone()).or_insert_with(|| json!(format!("{OWN}{name}")));
@@ -291,11 +301,7 @@ async fn in_place(app: &App, id: &str) -> Result<Option<records::Deployment>, Pr
     Ok(app.records().deployments(id, Some("succeeded"), None, 1).await?.pop())
 }
 
-fn shaped(
-    row: records::Environment,
-    secrets: BTreeSet<String>,
-    current: Option<records::Deployment>,
-) -> Environment {
+fn shaped(row: records::Environment, secrets: BTreeSet<String>, current: Option<records::Deployment>) -> Environment {
     let time = |ms: u64| {
         let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         time.unwrap_or(Timestamp::UNIX_EPOCH).to_string()
@@ -385,7 +391,11 @@ fn read(input: EnvironmentInput) -> Result<Input, Problem> {
             let words = format!("a secret has at most {} bytes", windlass_capabilities::MAX_SECRET);
             return Err(Problem::field(&format!("/secrets/{name}"), words));
         }
-        if size == 0 { drop(forgotten.insert(name)) } else { drop(secrets.insert(name, SecretValue::new(value.into_bytes()))) }
+        if size == 0 {
+            drop(forgotten.insert(name))
+        } else {
+            drop(secrets.insert(name, SecretValue::new(value.into_bytes())))
+        }
     }
     Ok(Input {
         name: input.name,
@@ -428,7 +438,8 @@ pub(crate) async fn create(app: &App, caller: &Caller, input: EnvironmentInput) 
     let id = new_id();
     let names: BTreeSet<String> = input.secrets.keys().cloned().collect();
     check_count(names.len())?;
-    let whole = with_secrets(&config, &provider.descriptor.config_schema, &id, &names).map_err(|name| no_secret(&name))?;
+    let whole =
+        with_secrets(&config, &provider.descriptor.config_schema, &id, &names).map_err(|name| no_secret(&name))?;
     provider.check(app, &whole).await?;
     let now = now_ms();
     let row = records::Environment {
@@ -477,7 +488,9 @@ async fn keep_secrets(
         return Ok(());
     }
     let reference = |name: &String| {
-        format!("{ENGINE}/{id}/{name}").parse::<SecretReference>().map_err(|error| Problem::field("/secrets", error.to_string()))
+        format!("{ENGINE}/{id}/{name}")
+            .parse::<SecretReference>()
+            .map_err(|error| Problem::field("/secrets", error.to_string()))
     };
     let mut set = Vec::new();
     for (name, value) in secrets {
@@ -526,7 +539,8 @@ pub(crate) async fn change(
             Some(config) => config.clone(),
             None => serde_json::from_str(&before.config).map_err(Problem::internal)?,
         };
-        let whole = with_secrets(&config, &provider.descriptor.config_schema, id, &names).map_err(|name| no_secret(&name))?;
+        let whole =
+            with_secrets(&config, &provider.descriptor.config_schema, id, &names).map_err(|name| no_secret(&name))?;
         provider.check(app, &whole).await?;
     }
     if let Some(provider) = input.provider.as_deref().filter(|provider| *provider != before.provider)
@@ -610,7 +624,12 @@ pub(crate) async fn deployments(app: &App, id: &str, paging: &Paging) -> Result<
 }
 
 /// Deploys. What takes long is told as in progress, and goes on.
-pub(crate) async fn deploy(app: &App, caller: &Caller, id: &str, request: DeployRequest) -> Result<Deployment, Problem> {
+pub(crate) async fn deploy(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    request: DeployRequest,
+) -> Result<Deployment, Problem> {
     let DeployRequest { image, config: mut arguments } = request;
     let is_odd = |c: char| c.is_whitespace() || c.is_control();
     if image.is_empty() || image.chars().count() > MAX_IMAGE || image.chars().any(is_odd) {
@@ -707,7 +726,8 @@ async fn carry_out(
     match outcome {
         Ok(deployed) => {
             let message = &deployed.message;
-            let told = (Some(deployed.deploy_id.as_str()), deployed.status, message.as_str(), deployed.endpoint.as_deref());
+            let told =
+                (Some(deployed.deploy_id.as_str()), deployed.status, message.as_str(), deployed.endpoint.as_deref());
             settle(app, &row.id, number, told, rolls_back).await?;
         }
         Err(message) => settle(app, &row.id, number, (None, DeployStatus::Failed, &message, None), None).await?,

@@ -12,7 +12,9 @@
 use crate::{
     App, Problem,
     access::Caller,
-    api::plugins::{Grants, InstallPlan, InstalledPlugin, PermissionWords, PlannedChange, PlannedPermission, StepChangeRow},
+    api::plugins::{
+        Grants, InstallPlan, InstalledPlugin, PermissionWords, PlannedChange, PlannedPermission, StepChangeRow,
+    },
     aside::aside,
     problem::Kind,
 };
@@ -80,7 +82,9 @@ pub(crate) fn verified(verification: &Verification) -> (&'static str, String) {
         Verification::Verified { by, first_seen: true } => {
             ("verified", format!("signed by {by}, a publisher that was not seen before"))
         }
-        Verification::Verified { by, first_seen: false } => ("verified", format!("signed by {by}, the known publisher")),
+        Verification::Verified { by, first_seen: false } => {
+            ("verified", format!("signed by {by}, the known publisher"))
+        }
         Verification::Unsigned => ("unsigned", "not signed".to_owned()),
         Verification::Bad { why } => ("bad", why.clone()),
     }
@@ -388,7 +392,8 @@ pub(crate) async fn grants(app: &App, name: &PluginName) -> Result<Grants, Probl
     aside(move || async move {
         let project = app.plugins().project();
         let lock = Lock::load(project)?;
-        let locked = lock.plugins.get(&name).ok_or_else(|| Problem::not_found(format!("plugin {name} installed here")))?;
+        let locked =
+            lock.plugins.get(&name).ok_or_else(|| Problem::not_found(format!("plugin {name} installed here")))?;
         let granted = grants::Grants::load(project)?.of(&name);
         // Texts, numbers and sets of texts: cannot fail.
         let value = |permissions: &Permissions| serde_json::to_value(permissions).unwrap_or_default();
@@ -413,10 +418,13 @@ pub(crate) async fn set_grants(
         let (app, name, granted) = at;
         let project = app.plugins().project();
         let lock = Lock::load(project)?;
-        let locked = lock.plugins.get(&name).ok_or_else(|| Problem::not_found(format!("plugin {name} installed here")))?;
+        let locked =
+            lock.plugins.get(&name).ok_or_else(|| Problem::not_found(format!("plugin {name} installed here")))?;
         if !granted.within(&locked.permissions) {
             let words = format!("this is more than {name} asks for, or said in other words");
-            return Err(Problem::field("/granted", words).help("narrow what it asks for: take out what it may not have"));
+            return Err(
+                Problem::field("/granted", words).help("narrow what it asks for: take out what it may not have")
+            );
         }
         let mut grants = grants::Grants::load(project)?;
         let before = grants.plugins.insert(name, granted).unwrap_or_default();
@@ -426,7 +434,8 @@ pub(crate) async fn set_grants(
     })
     .await??;
     drop(turn);
-    let words = |permissions: &Permissions| permissions.in_words().into_iter().map(|(_, words)| words).collect::<Vec<_>>();
+    let words =
+        |permissions: &Permissions| permissions.in_words().into_iter().map(|(_, words)| words).collect::<Vec<_>>();
     let detail = json!({ "before": words(&before), "after": words(&granted) });
     app.audit(caller, "plugin.grant", &name.to_string(), detail).await?;
     row(app, name).await

@@ -33,7 +33,9 @@ use windlass_package::{
     home::RegistryUrl,
     install::verify,
     lock::{Lock, Locked},
-    market::{Facets, Hit, MAX_CARD_STEPS, MAX_LIMIT, MAX_QUERY, PluginCard, PluginPage, SearchAnswer, SearchQuery, Sort},
+    market::{
+        Facets, Hit, MAX_CARD_STEPS, MAX_LIMIT, MAX_QUERY, PluginCard, PluginPage, SearchAnswer, SearchQuery, Sort,
+    },
     update::{self, Standing},
 };
 
@@ -88,9 +90,9 @@ impl Market {
         if let Some(why) = self.away.get(registry) {
             return Err(unreachable(why));
         }
-        let answer = tokio::time::timeout(PATIENCE, question).await.unwrap_or_else(|_| {
-            Err(unreachable(format!("nothing came in {} seconds", PATIENCE.as_secs())))
-        });
+        let answer = tokio::time::timeout(PATIENCE, question)
+            .await
+            .unwrap_or_else(|_| Err(unreachable(format!("nothing came in {} seconds", PATIENCE.as_secs()))));
         if let Err(PackageError::Unreachable { why, .. }) = &answer {
             self.away.insert(registry.to_owned(), why.clone());
         }
@@ -98,7 +100,12 @@ impl Market {
     }
 
     /// One page of one registry.
-    async fn search(&self, home: &Home, url: &RegistryUrl, query: &SearchQuery) -> Result<Arc<SearchAnswer>, PackageError> {
+    async fn search(
+        &self,
+        home: &Home,
+        url: &RegistryUrl,
+        query: &SearchQuery,
+    ) -> Result<Arc<SearchAnswer>, PackageError> {
         // Texts and numbers: cannot fail.
         let key = (url.to_string(), serde_json::to_string(query).unwrap_or_default());
         if let Some(answer) = self.answers.get(&key) {
@@ -514,7 +521,8 @@ pub(crate) async fn registries(app: &App) -> Result<Vec<RegistryRow>, Problem> {
         let default = config.default.iter().map(|address| Ok((address.parse().map(Origin::Registry)?, None)));
         let mapped = config.namespaces.iter().map(|(namespace, origin)| Ok((origin.parse()?, Some(namespace.clone()))));
         for origin in default.chain(mapped) {
-            let (origin, namespace): (Origin, Option<String>) = origin.map_err(|error: PackageError| Problem::from(error))?;
+            let (origin, namespace): (Origin, Option<String>) =
+                origin.map_err(|error: PackageError| Problem::from(error))?;
             let row = rows.entry(origin.to_string()).or_insert_with(|| (origin, Vec::new(), false));
             row.2 |= namespace.is_none();
             row.1.extend(namespace);
@@ -525,7 +533,9 @@ pub(crate) async fn registries(app: &App) -> Result<Vec<RegistryRow>, Problem> {
                     let query = SearchQuery { limit: 1, ..SearchQuery::default() };
                     market.search(home, address, &query).await.err().map(|error| error.to_string())
                 }
-                Origin::Oci { .. } => Some("a plain OCI registry is asked only for what is installed from it".to_owned()),
+                Origin::Oci { .. } => {
+                    Some("a plain OCI registry is asked only for what is installed from it".to_owned())
+                }
             };
             RegistryRow { url, namespaces, default, reachable: reason.is_none(), reason }
         });
@@ -573,9 +583,7 @@ mod tests {
                 Lane::new(place("b"), &answer(vec![hit("b:y", 5), hit("b:w", 4)], None)),
             ];
             let mut names = Vec::new();
-            while let Some((_, at)) =
-                (0..lanes.len()).filter_map(|at| Some((order(sort, &lanes[at])?, at))).min()
-            {
+            while let Some((_, at)) = (0..lanes.len()).filter_map(|at| Some((order(sort, &lanes[at])?, at))).min() {
                 if let Some(Hit::Plugin(card)) = lanes[at].take() {
                     names.push(card.name.to_string());
                 }
@@ -633,10 +641,16 @@ mod tests {
     #[test]
     fn what_cannot_be_looked_for() {
         let pointer = |look: Look| read(&look).err().map(|problem| problem.errors[0].pointer.clone());
-        assert_eq!(pointer(Look { sort: Some("name".to_owned()), kind: Some("step".to_owned()), ..Look::default() }), None);
+        assert_eq!(
+            pointer(Look { sort: Some("name".to_owned()), kind: Some("step".to_owned()), ..Look::default() }),
+            None
+        );
         assert_eq!(pointer(Look { sort: Some("size".to_owned()), ..Look::default() }).as_deref(), Some("?sort"));
         assert_eq!(pointer(Look { kind: Some("thing".to_owned()), ..Look::default() }).as_deref(), Some("?kind"));
-        assert_eq!(pointer(Look { capability: Some("x".to_owned()), ..Look::default() }).as_deref(), Some("?capability"));
+        assert_eq!(
+            pointer(Look { capability: Some("x".to_owned()), ..Look::default() }).as_deref(),
+            Some("?capability")
+        );
         assert_eq!(pointer(Look { q: Some("x".repeat(MAX_QUERY)), ..Look::default() }), None);
         assert_eq!(pointer(Look { q: Some("x".repeat(MAX_QUERY + 1)), ..Look::default() }).as_deref(), Some("?q"));
     }

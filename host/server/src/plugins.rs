@@ -107,7 +107,9 @@ impl From<PackageError> for Problem {
         };
         let problem = Problem::told(kind, &error);
         match error {
-            E::Needed { by, .. } => Problem { blockers: by, ..problem }.help("take it out there first, or send force=true"),
+            E::Needed { by, .. } => {
+                Problem { blockers: by, ..problem }.help("take it out there first, or send force=true")
+            }
             E::Conflict { facts } => Problem { blockers: facts, ..problem },
             _ => problem,
         }

@@ -58,9 +58,8 @@ pub(crate) async fn rows(app: &App) -> Result<Vec<SecretRow>, Problem> {
 /// The name in an address, which is not the server's own.
 fn name(engine: &str, path: &str) -> Result<SecretReference, Problem> {
     let text = format!("{engine}/{path}");
-    let name: SecretReference = text.parse().map_err(|error: windlass_contract::NameError| {
-        Problem::new(Kind::Invalid, error.to_string())
-    })?;
+    let name: SecretReference =
+        text.parse().map_err(|error: windlass_contract::NameError| Problem::new(Kind::Invalid, error.to_string()))?;
     if is_reserved(&text) {
         let words = format!("secrets under {engine}/ are the server's own; they are set where they belong to");
         return Err(Problem::new(Kind::Forbidden, words));

@@ -219,11 +219,7 @@ async fn create(
 
 /// One environment.
 #[utoipa::path(get, path = "/api/v1/admin/environments/{id}", tag = "environments", params(("id" = String, Path)), responses((status = 200, body = Environment)))]
-async fn environment(
-    State(app): State<App>,
-    _: Viewer,
-    Path(id): Path<String>,
-) -> Result<Json<Environment>, Problem> {
+async fn environment(State(app): State<App>, _: Viewer, Path(id): Path<String>) -> Result<Json<Environment>, Problem> {
     environments::one(&app, &id).await.map(Json)
 }
 
@@ -261,11 +257,7 @@ async fn test(
 
 /// How what is deployed stands at this moment, as the provider says.
 #[utoipa::path(get, path = "/api/v1/admin/environments/{id}/status", tag = "environments", operation_id = "standing", params(("id" = String, Path)), responses((status = 200, body = EnvironmentStatus)))]
-async fn status(
-    State(app): State<App>,
-    _: Viewer,
-    Path(id): Path<String>,
-) -> Result<Json<EnvironmentStatus>, Problem> {
+async fn status(State(app): State<App>, _: Viewer, Path(id): Path<String>) -> Result<Json<EnvironmentStatus>, Problem> {
     environments::status(&app, &id).await.map(Json)
 }
 

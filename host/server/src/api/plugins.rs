@@ -182,11 +182,7 @@ async fn plugins(State(app): State<App>, _: Viewer) -> Result<Json<Vec<Installed
 
 /// What an install or update would do. Fetches, verifies and compiles; changes nothing of what is installed.
 #[utoipa::path(post, path = "/api/v1/plugins/plan", tag = "plugins", request_body = PlanRequest, responses((status = 200, body = InstallPlan)))]
-async fn plan(
-    State(app): State<App>,
-    _: Admin,
-    Json(body): Json<PlanRequest>,
-) -> Result<Json<InstallPlan>, Problem> {
+async fn plan(State(app): State<App>, _: Admin, Json(body): Json<PlanRequest>) -> Result<Json<InstallPlan>, Problem> {
     installs::plan(&app, Wanted::parse(&body.name, body.version.as_deref())?).await.map(Json)
 }
 

@@ -162,7 +162,14 @@ pub(crate) struct AdminInstalled {
 }
 
 impl ModuleSchema {
-    fn new(kind: String, label: &str, category: &str, description: &str, plugin: String, config_schema: Value) -> ModuleSchema {
+    fn new(
+        kind: String,
+        label: &str,
+        category: &str,
+        description: &str,
+        plugin: String,
+        config_schema: Value,
+    ) -> ModuleSchema {
         let config_fields = fields::fields(&config_schema);
         ModuleSchema {
             kind,
@@ -182,7 +189,10 @@ impl ModuleSchema {
         let of = plugin.plugin.to_string();
         let schema = step.config_schema.clone();
         let output_schema = step.output_schema.clone();
-        ModuleSchema { output_schema, ..ModuleSchema::new(step.name.clone(), &label, "step", &step.summary, of, schema) }
+        ModuleSchema {
+            output_schema,
+            ..ModuleSchema::new(step.name.clone(), &label, "step", &step.summary, of, schema)
+        }
     }
 
     fn provider(provider: &ProviderDescriptor, plugin: &Installed) -> ModuleSchema {
@@ -217,7 +227,11 @@ fn all_schemas(installed: &[Installed]) -> BTreeMap<String, ModuleSchema> {
     for plugin in installed {
         for step in &plugin.descriptor.steps {
             let schema = ModuleSchema::step(step, plugin);
-            let name = if all.contains_key(&step.name) { format!("{}/{}", plugin.plugin.name, step.name) } else { step.name.clone() };
+            let name = if all.contains_key(&step.name) {
+                format!("{}/{}", plugin.plugin.name, step.name)
+            } else {
+                step.name.clone()
+            };
             all.insert(name, schema);
         }
         if let Some(provider) = &plugin.descriptor.provider {

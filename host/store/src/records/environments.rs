@@ -1,6 +1,6 @@
 //! Environments, and what was deployed to them.
 
-use super::Records;
+use super::{Records, stored};
 use crate::StoreError;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
@@ -332,10 +332,6 @@ impl Records {
         .map_err(StoreError::database("read the deployments"))?;
         rows.iter().map(deployment).collect::<Result<_, _>>().map_err(StoreError::database("read the deployments"))
     }
-}
-
-fn stored(ms: u64) -> i64 {
-    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 fn environment(row: &SqliteRow) -> Result<Environment, sqlx::Error> {

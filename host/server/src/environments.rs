@@ -23,6 +23,7 @@ use crate::{
         },
         schemas::with_passwords,
     },
+    aside::detached,
     clock::now_ms,
     problem::{FieldError, Kind},
     secrets::{reserved_in, vault},
@@ -673,7 +674,7 @@ async fn begin(
         let _turn = turn;
         carry_out(&at, &caller, &row, &provider, verb, image, arguments).await
     };
-    let mut work = tokio::spawn(work);
+    let mut work = detached(work);
     match tokio::time::timeout(ANSWER_WITHIN, &mut work).await {
         Ok(done) => done.map_err(Problem::internal)?,
         Err(_) => {

@@ -15,7 +15,7 @@ use crate::{
     api::plugins::{
         Grants, InstallPlan, InstalledPlugin, PermissionWords, PlannedChange, PlannedPermission, StepChangeRow,
     },
-    aside::aside,
+    aside::{aside, detached},
     problem::Kind,
 };
 use semver::{Version, VersionReq};
@@ -234,7 +234,7 @@ pub(crate) async fn install(
     agreed: String,
 ) -> Result<InstalledPlugin, Problem> {
     let (app, caller) = (app.clone(), caller.clone());
-    let work = tokio::spawn(async move {
+    let work = detached(async move {
         let turn = app.plugins().turn().await;
         let pipelines = app.pipelines().await?;
         let (name, at) = (wanted.name.clone(), app.clone());
@@ -281,7 +281,7 @@ async fn carry_out(
 /// Removes a plugin, and those that only it called.
 pub(crate) async fn remove(app: &App, caller: &Caller, name: &PluginName, force: bool) -> Result<(), Problem> {
     let (app, caller, name) = (app.clone(), caller.clone(), name.clone());
-    let work = tokio::spawn(async move {
+    let work = detached(async move {
         let turn = app.plugins().turn().await;
         let uses = uses(&app).await?;
         let at = (app.clone(), name.clone());

@@ -392,10 +392,9 @@ fn read(input: EnvironmentInput) -> Result<Input, Problem> {
             let words = format!("a secret has at most {} bytes", windlass_capabilities::MAX_SECRET);
             return Err(Problem::field(&format!("/secrets/{name}"), words));
         }
-        if size == 0 {
-            drop(forgotten.insert(name))
-        } else {
-            drop(secrets.insert(name, SecretValue::new(value.into_bytes())))
+        match size {
+            0 => drop(forgotten.insert(name)),
+            _ => drop(secrets.insert(name, SecretValue::new(value.into_bytes()))),
         }
     }
     Ok(Input {

@@ -50,7 +50,7 @@ impl Wanted {
         match version {
             Some(text) if text.parse::<Version>().is_ok() => Wanted::exactly(name, text),
             text => {
-                let requirement = text.unwrap_or("*").parse();
+                let requirement = text.unwrap_or("*").parse::<VersionReq>();
                 let rule = "write a version such as 1.2.3, or a range such as ^1.2";
                 let requirement = requirement.map_err(|_| Problem::field("/version", rule))?;
                 Ok(Wanted { name: self::name(name)?, requirement })
@@ -60,7 +60,8 @@ impl Wanted {
 
     /// This version and no other.
     pub(crate) fn exactly(name: &str, version: &str) -> Result<Wanted, Problem> {
-        let parsed = version.parse::<Version>().ok().and_then(|version| format!("={version}").parse().ok());
+        let parsed =
+            version.parse::<Version>().ok().and_then(|version| format!("={version}").parse::<VersionReq>().ok());
         let requirement = parsed.ok_or_else(|| Problem::field("/version", "write a whole version such as 1.2.3"))?;
         Ok(Wanted { name: self::name(name)?, requirement })
     }

@@ -216,8 +216,9 @@ impl Lane {
     /// Takes the first hit.
     fn take(&mut self) -> Option<Hit> {
         let hit = self.hits.pop_front()?;
-        self.place.taken += 1;
-        self.place.rank += 1;
+        // A cursor may say anything.
+        self.place.taken = self.place.taken.saturating_add(1);
+        self.place.rank = self.place.rank.saturating_add(1);
         Some(hit)
     }
 
@@ -519,7 +520,8 @@ pub(crate) async fn registries(app: &App) -> Result<Vec<RegistryRow>, Problem> {
         let mut rows: BTreeMap<String, (Origin, Vec<String>, bool)> = BTreeMap::new();
         let config = home.config()?.registries;
         let default = config.default.iter().map(|address| Ok((address.parse().map(Origin::Registry)?, None)));
-        let mapped = config.namespaces.iter().map(|(namespace, origin)| Ok((origin.parse()?, Some(namespace.clone()))));
+        let mapped =
+            config.namespaces.keys().map(|namespace| Ok((home.origin_of(namespace)?, Some(namespace.clone()))));
         for origin in default.chain(mapped) {
             let (origin, namespace): (Origin, Option<String>) =
                 origin.map_err(|error: PackageError| Problem::from(error))?;

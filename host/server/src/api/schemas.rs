@@ -284,7 +284,7 @@ async fn module_schemas(
     _: Viewer,
     Query(query): Query<SchemasQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let mut all = all_schemas(&*app.plugins().installed()?);
+    let mut all = all_schemas(&app.plugins().installed()?);
     let found = match query.kind {
         None => serde_json::to_value(all),
         Some(kind) => {
@@ -308,7 +308,7 @@ async fn registry_search(
     _: Viewer,
     Query(query): Query<AdminSearchQuery>,
 ) -> Result<Json<Vec<AdminPlugin>>, Problem> {
-    let look = Look { q: query.q, limit: Some(HITS), ..Look::default() };
+    let look = Look { q: Some(query.q), limit: Some(HITS), ..Look::default() };
     let found = market::search(&app, look).await?;
     let row = |hit: super::market::MarketHit| match hit.hit {
         Hit::Plugin(card) => Some(found_row(card, hit.installed.is_some())),

@@ -30,5 +30,5 @@ pub use containers::{
 };
 pub use http::EgressPolicy;
 pub use log::{LogSink, LogStream};
-pub use secrets::{KeySource, MaskStream, Masker, Vault, VaultError};
+pub use secrets::{KeySource, MAX_VALUE as MAX_SECRET, MaskStream, Masker, SecretInfo, Vault, VaultError};
 pub use toolbox::{StepScope, StepTools, Toolbox, ToolboxError, ToolboxSettings};

@@ -7,6 +7,7 @@ use crate::{
     board::Board,
     config::Config,
     edge,
+    environments::Environments,
     follow::Following,
     idempotency::UnderWay,
     metrics::Metrics,
@@ -51,6 +52,7 @@ struct Parts {
     vault: Vault,
     records: Records,
     plugins: Arc<Plugins>,
+    environments: Environments,
     runs: Runs,
     metrics: Arc<Metrics>,
     board: Board,
@@ -82,6 +84,10 @@ impl App {
 
     pub(crate) fn plugins(&self) -> &Plugins {
         &self.0.plugins
+    }
+
+    pub(crate) fn environments(&self) -> &Environments {
+        &self.0.environments
     }
 
     pub(crate) fn runs(&self) -> &Runs {
@@ -153,6 +159,7 @@ pub async fn serve(
         vault,
         records,
         plugins,
+        environments: Environments::default(),
         runs,
         metrics,
         board,

@@ -106,6 +106,10 @@ pub(crate) enum Kind {
     Unsigned,
     /// A webhook that was signed too long ago, or ahead.
     Stale,
+    /// What would be installed is not what was agreed to.
+    PlanChanged,
+    /// The environment's provider is not there, or did not do what was asked.
+    Provider,
 }
 
 impl Kind {
@@ -136,6 +140,8 @@ impl Kind {
             Kind::LastAdmin => (1525, StatusCode::CONFLICT, "The last administrator"),
             Kind::Unsigned => (1550, StatusCode::UNAUTHORIZED, "Not signed for a trigger here"),
             Kind::Stale => (1551, StatusCode::UNAUTHORIZED, "Signed at another time"),
+            Kind::PlanChanged => (1560, StatusCode::CONFLICT, "Not what was agreed to"),
+            Kind::Provider => (1561, StatusCode::CONFLICT, "The provider cannot do that"),
         }
     }
 }
@@ -239,7 +245,8 @@ impl From<DriverError> for Problem {
             | DriverError::NothingToDecide { .. }
             | DriverError::Refused(_)
             | DriverError::VolumesGone { .. }
-            | DriverError::SubRunBusy { .. } => Problem::told(Kind::Conflict, &error),
+            | DriverError::SubRunBusy { .. }
+            | DriverError::EnvironmentBusy { .. } => Problem::told(Kind::Conflict, &error),
             error => Problem::internal(error),
         }
     }

@@ -17,6 +17,7 @@ pub mod sequences;
 pub mod triggers;
 pub mod workflows;
 pub mod idempotency;
+pub mod environments;
 
 use crate::{
     StoreError,

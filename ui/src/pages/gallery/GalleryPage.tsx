@@ -1,0 +1,4 @@
+import { Page } from '@/app/Page'
+export function GalleryPage() {
+  return <Page title="Gallery">…</Page>
+}

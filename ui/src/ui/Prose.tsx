@@ -7,6 +7,8 @@ import css from './ui.module.css'
 const clean = async (html: string): Promise<string> => {
   const { default: purify } = await import('dompurify')
   purify.addHook('afterSanitizeAttributes', (node) => {
+    // A picture that nobody described is decoration, to those who cannot see it.
+    if (node.tagName === 'IMG' && !node.hasAttribute('alt')) node.setAttribute('alt', '')
     if (node.tagName === 'A') {
       node.setAttribute('rel', 'noopener noreferrer nofollow')
       node.setAttribute('target', '_blank')

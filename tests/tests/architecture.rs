@@ -16,6 +16,7 @@ const ORDER: &[&str] = &[
     "windlass-store",
     "windlass-author",
     "windlass-driver",
+    "windlass-project",
     "windlass-server",
     "windlass-cli",
     "windlass-registry-server",

@@ -12,8 +12,7 @@ use std::{
 use windlass_author::stage::RealWorld;
 use windlass_capabilities::{DockerSettings, EgressPolicy, KeySource, ToolboxSettings, Vault};
 use windlass_contract::{Digest, RunId};
-use windlass_driver::{Grants, Host, HostSettings};
-use windlass_manifest::{Catalogue, InstalledStep};
+use windlass_driver::{Host, HostSettings};
 use windlass_package::{Home, Installed, installed};
 use windlass_runtime::{Runtime, Settings};
 
@@ -103,20 +102,6 @@ fn egress() -> anyhow::Result<EgressPolicy> {
         range.parse().map_err(|_| words())
     });
     Ok(EgressPolicy { opened: opened.collect::<Result<_, _>>()? })
-}
-
-/// The step types of what is installed, for the pipeline's loader.
-pub(crate) fn catalogue(installed: &[Installed]) -> Catalogue {
-    let steps = installed.iter().flat_map(|each| {
-        let plugin = each.plugin.clone();
-        each.descriptor.steps.iter().map(move |step| InstalledStep { plugin: plugin.clone(), step: step.clone() })
-    });
-    Catalogue::new(steps.collect())
-}
-
-/// What each installed plugin may do.
-pub(crate) fn grants(installed: &[Installed]) -> Grants {
-    installed.iter().map(|each| (each.plugin.digest, each.effective.clone())).collect()
 }
 
 /// A run from the command line: its id, `last`, or any part of an id that only one run has.

@@ -87,6 +87,8 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Serve the web UI and the HTTP API, and carry runs out for a team
+    Server(ServerArgs),
     /// Keep secrets for pipelines to use by reference
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -362,4 +364,14 @@ mod tests {
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Where to listen; anything but this machine itself needs a proxy before it that ends TLS
+    #[arg(long, default_value = "127.0.0.1:7780", env = "WINDLASS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The address under which browsers and webhooks reach it, such as https://ci.example.com
+    #[arg(long, env = "WINDLASS_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
 }

@@ -14,7 +14,6 @@ mod args;
 mod commands;
 mod exit;
 mod lines;
-mod project;
 mod report;
 mod style;
 

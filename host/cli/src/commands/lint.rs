@@ -1,16 +1,14 @@
-//! `windlass lint`, and what the plugins themselves have to say about a pipeline.
+//! `windlass lint`.
 
 use super::{load, read_source};
 use crate::{
     app::App,
     args::{Global, LintArgs, LintFormat},
-    exit::{Exit, coded},
+    exit::Exit,
     style,
 };
 use serde_json::Value;
-use std::sync::Arc;
-use windlass_contract::capability::{Log, LogEntry};
-use windlass_manifest::{Diagnostic, Severity, Source, plan::Plan};
+use windlass_manifest::{Diagnostic, Severity, Source};
 
 pub(crate) async fn lint(global: &Global, args: &LintArgs) -> anyhow::Result<Exit> {
     let mut errors = 0;
@@ -57,37 +55,4 @@ pub(super) fn print_diagnostics(found: &[Diagnostic], source: &Source) {
     if !found.is_empty() {
         anstream::eprintln!("{}", windlass_manifest::render(found, source, true).trim_end());
     }
-}
-
-/// Calls each step's `validate` and adds what it says, at the place in the file that it speaks of.
-pub(super) async fn ask_plugins(
-    app: &App,
-    plan: &Plan,
-    source: &Source,
-    found: &mut Vec<Diagnostic>,
-) -> anyhow::Result<()> {
-    struct Nowhere;
-    impl Log for Nowhere {
-        fn write(&self, _: LogEntry) {}
-    }
-    let runtime = app.runtime()?;
-    for (step, work) in plan.plugin_steps() {
-        let plugin = runtime.load(work.plugin.clone()).map_err(coded)?;
-        let said = runtime.validate(&plugin, &work.step_type, &work.config, Arc::new(Nowhere)).await.map_err(coded)?;
-        for each in said {
-            let severity = match each.severity {
-                windlass_runtime::Severity::Error => Severity::Error,
-                windlass_runtime::Severity::Warning | windlass_runtime::Severity::Info => Severity::Warning,
-            };
-            found.extend(windlass_manifest::plugin_diagnostic(
-                source,
-                &step.name,
-                &each.path,
-                severity,
-                format!("{} ({})", each.message, work.plugin),
-                each.help,
-            ));
-        }
-    }
-    Ok(())
 }

@@ -9,9 +9,10 @@ mod plugin;
 mod run;
 mod runs;
 mod secret;
+mod server;
 
 use crate::{
-    app::{App, catalogue},
+    app::App,
     args::{Cli, Command},
     exit::{Exit, UsageError, coded},
     style,
@@ -19,7 +20,7 @@ use crate::{
 use clap::CommandFactory as _;
 use std::path::Path;
 use windlass_engine::Vote;
-use windlass_manifest::{Loaded, Loading, Source, Workflows};
+use windlass_manifest::{Loaded, Source, Workflows};
 
 /// Carries the command out.
 pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
@@ -36,13 +37,15 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Lint(args) => lint::lint(global, &args).await,
         Command::Plan(args) => plan::plan(&App::new(global, Some(&args.file))?, &args).await,
         Command::Schema => {
-            let schema = windlass_manifest::editor_schema(&catalogue(&App::new(global, None)?.installed()?));
+            let schema =
+                windlass_manifest::editor_schema(&windlass_project::catalogue(&App::new(global, None)?.installed()?));
             print_json(&schema)
         }
         Command::Runs(args) => runs::runs(&App::new(global, None)?, args).await,
         Command::Logs(args) => logs::logs(&App::new(global, None)?, args).await,
         Command::Plugin(command) => plugin::plugin(global, command).await,
         Command::Vendor { folder, json } => plugin::carry::vendor(&App::new(global, None)?, &folder, json).await,
+        Command::Server(args) => server::server(global, args).await,
         Command::Secret(command) => secret::secret(&App::new(global, None)?, command).await,
         Command::Artifact(command) => artifact::artifact(&App::new(global, None)?, command).await,
         Command::Completions { shell } => {
@@ -68,45 +71,14 @@ async fn load(app: &App, source: &Source, pipeline: Option<&str>) -> anyhow::Res
         let (note, name) = (style::paint(style::HELP, "note"), &each.plugin.name);
         anstream::eprintln!("{note}: {name} is what `windlass plugin dev` builds in {}", each.folder.display());
     }
-    let catalogue = catalogue(&app.installed()?);
     let workflows = workflows(source)?;
-    let loading = Loading { catalogue: &catalogue, workflows: &workflows, pipeline };
-    let mut loaded = windlass_manifest::load_with(source, &loading);
-    if let Some(plan) = &loaded.plan {
-        lint::ask_plugins(app, plan, source, &mut loaded.diagnostics).await?;
-    }
-    if loaded.diagnostics.iter().any(|found| found.severity == windlass_manifest::Severity::Error) {
-        loaded.plan = None;
-    }
-    Ok(loaded)
+    windlass_project::load(&app.runtime()?, &app.installed()?, source, &workflows, pipeline).await.map_err(coded)
 }
 
-/// The workflows that a file runs, and those that they run in turn: files beside the first one, by path or by name.
-pub(crate) fn workflows(source: &Source) -> anyhow::Result<Workflows> {
-    let folder = Path::new(&source.name).parent().map_or_else(std::path::PathBuf::new, Path::to_owned);
-    let mut known = Workflows::default();
-    let mut open = windlass_manifest::references(source);
-    while let Some(id) = open.pop() {
-        if known.knows(&id) {
-            continue;
-        }
-        let candidates = match Path::new(&id).extension() {
-            Some(_) => vec![folder.join(&id)],
-            None => vec![folder.join(format!("{id}.yaml")), folder.join(format!("{id}.yml"))],
-        };
-        match candidates.iter().find(|path| path.is_file()) {
-            Some(path) => {
-                let found = read_source(path)?;
-                open.extend(windlass_manifest::references(&found));
-                known.insert(id, found);
-            }
-            None => {
-                let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-                known.missing(id, looked.join(" and "));
-            }
-        }
-    }
-    Ok(known)
+/// The workflows that a file runs.
+fn workflows(source: &Source) -> anyhow::Result<Workflows> {
+    windlass_project::beside(source)
+        .map_err(|error| UsageError(format!("cannot read a workflow that {} runs: {error}", source.name)).into())
 }
 
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<Exit> {

@@ -2,7 +2,7 @@
 
 use super::{lint::print_diagnostics, load, plan::bind, read_source};
 use crate::{
-    app::{App, find_run, grants, whoami},
+    app::{App, find_run, whoami},
     args::{CancelArgs, CarryArgs, Given, Global, RerunArgs, ResumeArgs, RunArgs},
     exit::{Exit, UsageError, coded},
     report::{Form, Reporter, summary},
@@ -21,6 +21,7 @@ use windlass_driver::{
     Asked, Claim, DriverError, Ending, Grants, Host, NewRun, Request, Stop, Terms, Waits, Workspace, carry_out,
 };
 use windlass_engine::{Decision, Origin, RerunFrom};
+use windlass_project::grants;
 use windlass_store::StoreError;
 
 pub(crate) async fn run(app: &App, args: RunArgs) -> anyhow::Result<Exit> {

@@ -4,7 +4,7 @@ use super::{super::print_json, name};
 use crate::{
     app::App,
     exit::{Exit, UsageError, coded},
-    project, style,
+    style,
 };
 use windlass_contract::PluginName;
 use windlass_package::{
@@ -14,7 +14,7 @@ use windlass_package::{
 
 fn uses(app: &App) -> anyhow::Result<Uses> {
     let listed = installed::list(&app.home, &app.project).map_err(coded)?;
-    Ok(project::uses(&project::pipelines(&app.project), &listed))
+    Ok(windlass_project::uses(&windlass_project::pipelines(&app.project), &listed))
 }
 
 pub(super) fn remove(app: &App, text: &str, force: bool, json: bool) -> anyhow::Result<Exit> {

@@ -9,7 +9,7 @@ use crate::{
     app::{App, interactive},
     args::UpdateArgs,
     exit::{Exit, UsageError, coded},
-    project, style,
+    style,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_contract::PluginName;
@@ -23,8 +23,8 @@ use windlass_package::{
 
 pub(super) async fn update(app: &App, args: UpdateArgs) -> anyhow::Result<Exit> {
     let lock = Lock::load(&app.project).map_err(coded)?;
-    let pipelines = project::pipelines(&app.project);
-    let mut roots = project::roots(&pipelines, &lock);
+    let pipelines = windlass_project::pipelines(&app.project);
+    let mut roots = windlass_project::roots(&pipelines, &lock);
     let mut names = BTreeSet::new();
     for text in &args.plugins {
         let request: Request =
@@ -73,7 +73,11 @@ pub(super) async fn update(app: &App, args: UpdateArgs) -> anyhow::Result<Exit> 
 }
 
 /// What is wrong with the project's pipelines once the new versions are installed, and is not now.
-fn broken(app: &App, pipelines: &[project::Pipeline], differences: &[Difference]) -> anyhow::Result<Vec<String>> {
+fn broken(
+    app: &App,
+    pipelines: &[windlass_project::Pipeline],
+    differences: &[Difference],
+) -> anyhow::Result<Vec<String>> {
     if differences.is_empty() {
         return Ok(Vec::new());
     }
@@ -89,7 +93,7 @@ fn broken(app: &App, pipelines: &[project::Pipeline], differences: &[Difference]
             then.insert(each.name.clone(), new);
         }
     }
-    Ok(project::broken(pipelines, &now, &then))
+    Ok(windlass_project::broken(pipelines, &now, &then))
 }
 
 fn print(differences: &[Difference], broken: &[String]) {
@@ -151,7 +155,7 @@ fn as_json(each: &Difference) -> serde_json::Value {
 
 pub(super) async fn show_outdated(app: &App, json: bool) -> anyhow::Result<Exit> {
     let lock = Lock::load(&app.project).map_err(coded)?;
-    let roots = project::roots(&project::pipelines(&app.project), &lock);
+    let roots = windlass_project::roots(&windlass_project::pipelines(&app.project), &lock);
     let all = outdated(&app.home, &app.project, &roots).await.map_err(coded)?;
     if json {
         let rows: Vec<_> = all

@@ -3,7 +3,7 @@
 //! Asked by what changes the project's plugins: what may not be removed, what an update must satisfy, and what it would
 //! break. A file that cannot be read as a pipeline is none.
 
-use crate::app::catalogue;
+use crate::catalogue;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -25,13 +25,15 @@ const MAX_FILES: usize = 2000;
 const NOT_OURS: &[&str] = &["node_modules", "target", "vendor", "dist"];
 
 /// A file that holds a pipeline, or something that looks like one.
-pub(crate) struct Pipeline {
-    pub(crate) source: Source,
-    workflows: Workflows,
+pub struct Pipeline {
+    /// Its text, under the name that people know it by.
+    pub source: Source,
+    /// What it runs as sub-runs.
+    pub workflows: Workflows,
 }
 
 /// The pipelines of a project, in the order of their names.
-pub(crate) fn pipelines(project: &Path) -> Vec<Pipeline> {
+pub fn pipelines(project: &Path) -> Vec<Pipeline> {
     let mut files = Vec::new();
     let mut open = vec![(project.to_owned(), 0)];
     while let Some((folder, depth)) = open.pop() {
@@ -60,15 +62,46 @@ pub(crate) fn pipelines(project: &Path) -> Vec<Pipeline> {
 
 fn read(project: &Path, path: PathBuf) -> Option<Pipeline> {
     let text = std::fs::read_to_string(&path).ok()?;
-    let workflows =
-        crate::commands::workflows(&Source { name: path.display().to_string(), text: text.clone() }).ok()?;
+    let workflows = beside(&Source { name: path.display().to_string(), text: text.clone() }).ok()?;
     let name = path.strip_prefix(project).unwrap_or(&path).display().to_string();
     Some(Pipeline { source: Source { name, text }, workflows })
 }
 
+/// The workflows that a file runs, and those that they run in turn: files beside the first one, by path or by name.
+///
+/// # Errors
+/// When one that is there cannot be read.
+pub fn beside(source: &Source) -> std::io::Result<Workflows> {
+    let folder = Path::new(&source.name).parent().map_or_else(PathBuf::new, Path::to_owned);
+    let mut known = Workflows::default();
+    let mut open = windlass_manifest::references(source);
+    while let Some(id) = open.pop() {
+        if known.knows(&id) {
+            continue;
+        }
+        let candidates = match Path::new(&id).extension() {
+            Some(_) => vec![folder.join(&id)],
+            None => vec![folder.join(format!("{id}.yaml")), folder.join(format!("{id}.yml"))],
+        };
+        match candidates.iter().find(|path| path.is_file()) {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)?;
+                let found = Source { name: path.display().to_string(), text };
+                open.extend(windlass_manifest::references(&found));
+                known.insert(id, found);
+            }
+            None => {
+                let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+                known.missing(id, looked.join(" and "));
+            }
+        }
+    }
+    Ok(known)
+}
+
 impl Pipeline {
     /// What is wrong with it where `catalogue` is installed; a line each.
-    pub(crate) fn faults(&self, catalogue: &Catalogue) -> BTreeSet<String> {
+    pub fn faults(&self, catalogue: &Catalogue) -> BTreeSet<String> {
         let loading = Loading { catalogue, workflows: &self.workflows, pipeline: None };
         let found = windlass_manifest::load_with(&self.source, &loading).diagnostics;
         let errors = found.into_iter().filter(|each| each.severity == Severity::Error);
@@ -87,7 +120,7 @@ impl Pipeline {
 
 /// Which pipelines use which of the plugins that are listed: those that name them in `plugins:`, and those that name one of
 /// their step types anywhere: better one too many than one that cannot run any more.
-pub(crate) fn uses(pipelines: &[Pipeline], listed: &[Listed]) -> Uses {
+pub fn uses(pipelines: &[Pipeline], listed: &[Listed]) -> Uses {
     let mut uses = Uses::new();
     for pipeline in pipelines {
         let named = windlass_manifest::requirements(&pipeline.source).plugins;
@@ -100,7 +133,7 @@ pub(crate) fn uses(pipelines: &[Pipeline], listed: &[Listed]) -> Uses {
 }
 
 /// What the project asks for of what it has locked: what its pipelines say of it, and else whatever stands by itself.
-pub(crate) fn roots(pipelines: &[Pipeline], lock: &Lock) -> Vec<Root> {
+pub fn roots(pipelines: &[Pipeline], lock: &Lock) -> Vec<Root> {
     let mut roots = Vec::new();
     for pipeline in pipelines {
         for (name, asked) in windlass_manifest::requirements(&pipeline.source).plugins {
@@ -119,7 +152,7 @@ pub(crate) fn roots(pipelines: &[Pipeline], lock: &Lock) -> Vec<Root> {
 }
 
 /// What pipelines are wrong with other step types that were right with those that are installed.
-pub(crate) fn broken(
+pub fn broken(
     pipelines: &[Pipeline],
     now: &[windlass_package::Installed],
     then: &BTreeMap<PluginName, windlass_package::Installed>,

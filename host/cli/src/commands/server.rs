@@ -1,0 +1,48 @@
+//! `windlass server`.
+
+use crate::{
+    app::App,
+    args::{Global, ServerArgs},
+    exit::{Exit, UsageError},
+    style,
+};
+use windlass_server::{Settings, serve};
+
+/// The folder of the home that is the server's project where none is named.
+const PROJECT: &str = "server";
+
+pub(crate) async fn server(global: &Global, args: ServerArgs) -> anyhow::Result<Exit> {
+    let app = App::new(global, None)?;
+    let project = global.project.clone().unwrap_or_else(|| app.home.root().join(PROJECT));
+    std::fs::create_dir_all(&project)?;
+    let host = app.host().await?;
+    let vault = app.vault();
+    let ServerArgs { listen, public_url } = args;
+    let settings = Settings { listen, public_url, home: app.home, project, host, vault };
+    let ready = |address, key: Option<String>| {
+        anstream::println!(
+            "{} windlass {} · http://{address}",
+            style::paint(style::GOOD, "●"),
+            env!("CARGO_PKG_VERSION")
+        );
+        if let Some(key) = key {
+            anstream::println!("the first administrator's key, shown this once: {}", style::paint(style::STRONG, key));
+        }
+    };
+    serve(settings, ready, stopped()).await.map_err(|problem| UsageError(problem.detail))?;
+    Ok(Exit::Success)
+}
+
+/// Ctrl-C or SIGTERM.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}

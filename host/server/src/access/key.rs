@@ -1,0 +1,65 @@
+//! Keys of the API: `wlk_` and 256 bits of chance.
+
+use crate::{Problem, access::Role, clock::now_ms};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use rand::RngCore as _;
+use sha2::{Digest as _, Sha256};
+use windlass_store::{Records, records::accounts::NewKey};
+
+/// What every key begins with, so that scanners for leaked secrets know it.
+const MARK: &str = "wlk_";
+/// How many characters of a key tell it apart in lists.
+const PREFIX: usize = 10;
+/// The name of the first administrator.
+const FIRST: &str = "admin";
+
+/// A key in the clear. Shown once, never kept.
+pub(crate) struct Key(String);
+
+impl Key {
+    /// A new one.
+    pub(crate) fn new() -> Key {
+        let mut bytes = [0; 32];
+        rand::thread_rng().fill_bytes(&mut bytes);
+        Key(format!("{MARK}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// What looks like one.
+    pub(crate) fn parse(text: &str) -> Option<Key> {
+        (text.starts_with(MARK) && text.len() <= 64 && text.is_ascii()).then(|| Key(text.to_owned()))
+    }
+
+    /// What is kept of it.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
+    }
+
+    /// What tells it apart.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.0[..PREFIX.min(self.0.len())]
+    }
+
+    /// To be shown to whoever it is for.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Makes the first administrator, if there is nobody yet; gives the key, which nobody can see again.
+pub(crate) async fn first_admin(records: &Records) -> Result<Option<String>, Problem> {
+    if records.has_users().await? {
+        return Ok(None);
+    }
+    let key = Key::new();
+    let new = NewKey {
+        user: 0,
+        name: "first start",
+        hash: key.hash(),
+        prefix: key.prefix(),
+        role: Role::Admin.name(),
+        at_ms: now_ms(),
+        expires_at_ms: None,
+    };
+    let made = records.make_first_admin(FIRST, new).await?;
+    Ok(made.then(|| key.reveal().to_owned()))
+}

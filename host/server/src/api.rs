@@ -1,0 +1,43 @@
+//! The HTTP face. A module for each kind of thing; each gives its routes with their descriptions.
+
+mod access;
+mod admin;
+mod artifacts;
+mod environments;
+mod gates;
+mod hooks;
+mod lint;
+mod market;
+mod openapi;
+mod plugins;
+mod runs;
+mod schemas;
+mod secrets;
+mod sequences;
+mod system;
+mod templates;
+mod triggers;
+mod workflows;
+
+pub use openapi::document;
+
+use crate::{App, Problem, problem::Kind};
+use axum::Router;
+
+/// Everything that is served.
+pub(crate) fn router(app: &App) -> Router {
+    openapi::routes().fallback(nothing).method_not_allowed_fallback(no_such_method).with_state(app.clone())
+}
+
+async fn nothing() -> Problem {
+    Problem::new(Kind::NotFound, "there is nothing at this address")
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(Kind::Method, "this address does not take this method")
+}
+
+/// What a seam answers until its part is there.
+fn unfinished<T>() -> Result<T, Problem> {
+    Err(Problem::new(Kind::Internal, "this part is not there yet"))
+}

@@ -1,0 +1,100 @@
+//! What a server keeps beside the runs: people and their keys, workflows, templates, triggers, environments, the audit.
+//!
+//! A database of its own (`server.db`), because it has its own reason to change, and because the command line, which shares the
+//! event log, has nothing to do with it. A module for each kind of record; each has its own migration.
+//!
+//! **Invariants.**
+//! - What was acknowledged survives a crash of the process and a loss of power (`synchronous=FULL`).
+//! - One connection writes, in transactions that begin as writers, so none of them fails half way for a lock.
+//! - Nothing here is a secret in the clear: keys and session tokens are hashes, passwords argon2 hashes, secrets are in the vault.
+//! - What must go together with a run is told by the run's id, which is recorded here before the run is created.
+//!
+//! **Not here.** What the records mean (`server`).
+
+pub mod accounts;
+
+use crate::{
+    StoreError,
+    lock::{self, FILE_MODE, Held},
+};
+use sqlx::{
+    Sqlite, SqlitePool, Transaction,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{
+    fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+const DATABASE: &str = "server.db";
+/// Held by the one server that has the records.
+const LOCK: &str = "server.lock";
+/// How many reads go on at once: see the event log's.
+const READERS: u32 = 4;
+/// How long a statement waits for another's transaction. There is one writer, so this is for an operator's shell beside it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./records");
+
+/// The records of one data folder. Clones share it.
+#[derive(Clone)]
+pub struct Records {
+    pub(crate) reads: SqlitePool,
+    writes: SqlitePool,
+    _owner: Arc<File>,
+}
+
+impl Records {
+    /// Opens or makes the records, for this process alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Owned`] when another server has them; and where they cannot be read or made.
+    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
+        lock::make_dir(dir)?;
+        let owner = match lock::take(&dir.join(LOCK), false)? {
+            Held::Mine(file) => file,
+            Held::By(by) => return Err(StoreError::Owned { dir: dir.to_owned(), by }),
+        };
+        let path = dir.join(DATABASE);
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(&path)
+            .map_err(StoreError::io("make the database", &path))?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writes = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(StoreError::database("open"))?;
+        MIGRATIONS.run(&writes).await.map_err(|error| StoreError::Database {
+            what: "bring its tables up to date",
+            why: error.to_string(),
+            busy: false,
+        })?;
+        let reads = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.read_only(true));
+        Ok(Records { reads, writes, _owner: Arc::new(owner) })
+    }
+
+    /// A transaction that may write. Others wait for it: keep it short, and do nothing else meanwhile.
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.writes.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::database("begin to write"))
+    }
+
+    /// Lets go of the records.
+    pub async fn close(&self) {
+        self.writes.close().await;
+        self.reads.close().await;
+    }
+}

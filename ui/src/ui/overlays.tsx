@@ -81,6 +81,8 @@ export interface ConfirmProps {
   onConfirm: () => void
   danger?: boolean
   busy?: boolean
+  /** Whether it cannot be done as things stand; the text says why. */
+  disabled?: boolean
   /** What stands at the left of the buttons, such as the CLI twin. */
   aside?: ReactNode
 }
@@ -107,7 +109,12 @@ export function Confirm(props: ConfirmProps) {
             <AlertDialog.Cancel asChild>
               <Button>Keep as it is</Button>
             </AlertDialog.Cancel>
-            <Button kind={props.danger ? 'danger-solid' : 'primary'} busy={props.busy ?? false} onClick={props.onConfirm}>
+            <Button
+              kind={props.danger ? 'danger-solid' : 'primary'}
+              busy={props.busy ?? false}
+              disabled={props.disabled ?? false}
+              onClick={props.onConfirm}
+            >
               {props.action}
             </Button>
           </div>

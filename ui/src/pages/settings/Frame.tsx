@@ -1,0 +1,102 @@
+// The frame of every page of the settings: the list of them at the left, what belongs to administrators marked as such.
+import { Link } from '@tanstack/react-router'
+import {
+  KeyRound,
+  Lock,
+  Package,
+  ScrollText,
+  ServerCog,
+  ShieldX,
+  UserRound,
+  UsersRound,
+  Vault,
+  type LucideIcon,
+} from 'lucide-react'
+import type { ReactNode } from 'react'
+import { useMay, useSession, type Role } from '@/app/may'
+import { Page } from '@/app/Page'
+import { Card, EmptyState, Skeleton } from '@/ui/places'
+import css from './settings.module.css'
+
+interface Entry {
+  to:
+    | '/settings/profile'
+    | '/settings/users'
+    | '/settings/keys'
+    | '/settings/secrets'
+    | '/settings/registries'
+    | '/settings/audit'
+    | '/settings/about'
+  title: string
+  icon: LucideIcon
+  role?: Role
+}
+
+const ENTRIES: readonly Entry[] = [
+  { to: '/settings/profile', title: 'Profile', icon: UserRound },
+  { to: '/settings/users', title: 'Users', icon: UsersRound, role: 'admin' },
+  { to: '/settings/keys', title: 'API keys', icon: KeyRound, role: 'admin' },
+  { to: '/settings/secrets', title: 'Secrets', icon: Vault },
+  { to: '/settings/registries', title: 'Registries', icon: Package },
+  { to: '/settings/audit', title: 'Audit log', icon: ScrollText, role: 'admin' },
+  { to: '/settings/about', title: 'About', icon: ServerCog },
+]
+
+function Nav() {
+  const { may } = useMay('admin')
+  return (
+    <nav className={css.nav} aria-label="Settings">
+      {ENTRIES.map(({ to, title, icon: Icon, role }) => (
+        <Link key={to} to={to} className={css.navLink}>
+          <Icon aria-hidden />
+          {title}
+          {role === 'admin' && !may && <Lock aria-label="for administrators" className={css.lock} />}
+        </Link>
+      ))}
+    </nav>
+  )
+}
+
+export function Frame(props: {
+  title: string
+  subtitle?: ReactNode
+  actions?: ReactNode
+  /** Who sees it; everybody without. */
+  role?: Role
+  children: ReactNode
+}) {
+  return (
+    <div className={css.frame}>
+      <Nav />
+      <Page
+        title={props.title}
+        subtitle={props.subtitle}
+        actions={props.role ? <For role={props.role}>{props.actions}</For> : props.actions}
+      >
+        {props.role ? (
+          <For role={props.role} otherwise>
+            {props.children}
+          </For>
+        ) : (
+          <div className={css.stack}>{props.children}</div>
+        )}
+      </Page>
+    </div>
+  )
+}
+
+/** What only some see. The others are told whom to ask, instead of being shown an error of the server. */
+function For({ role, otherwise, children }: { role: Role; otherwise?: boolean; children: ReactNode }) {
+  const { may, why } = useMay(role)
+  const { isPending } = useSession()
+  if (may) return otherwise ? <div className={css.stack}>{children}</div> : children
+  if (!otherwise) return null
+  if (isPending) return <Skeleton height={280} />
+  return (
+    <Card flush>
+      <EmptyState icon={<ShieldX aria-hidden />} title="For administrators">
+        {why} Ask one of them, or sign in as somebody else.
+      </EmptyState>
+    </Card>
+  )
+}

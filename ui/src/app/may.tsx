@@ -26,8 +26,8 @@ export function useMay(role: Role): May {
 }
 
 /** A button for those who have the role. For the others it stays where it is and says why it does nothing. */
-export function MayButton({ role, ...button }: ButtonProps & { role: Role }) {
-  const { may, why } = useMay(role)
+export function MayButton({ needs, ...button }: ButtonProps & { needs: Role }) {
+  const { may, why } = useMay(needs)
   if (may) return <Button {...button} />
   const { asChild: _asChild, type: _type, ...rest } = button
   return (

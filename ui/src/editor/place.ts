@@ -159,12 +159,7 @@ function findParent(lines: readonly string[], from: number, column: number, same
 }
 
 /** The plain values of the map whose keys begin at a column, around a row. */
-function siblings(
-  lines: readonly string[],
-  row: number,
-  column: number,
-  except: string | undefined,
-): Record<string, string> {
+function siblings(lines: readonly string[], row: number, column: number, except: string | undefined): Record<string, string> {
   const found: Record<string, string> = {}
   const take = (index: number): boolean => {
     const line = read(lines[index] ?? '')

@@ -18,7 +18,7 @@ import { ErrorState } from '@/ui/places'
 import { Duration } from '@/ui/Time'
 import { toast } from '@/ui/toast'
 import { alarm, planVerb, sentence, type InstallPlan, type PlannedChange } from './model'
-import { Permissions, PluginName } from './parts'
+import { Permissions, PluginName, Words } from './parts'
 import ui from '@/ui/ui.module.css'
 import css from './market.module.css'
 
@@ -83,7 +83,9 @@ function Change({ change, main }: { change: PlannedChange; main: boolean }) {
           {change.steps.map(({ words, breaking }) => (
             <li key={words} className={css.line} data-breaking={breaking}>
               {breaking ? <TriangleAlert aria-label="breaking" /> : <Wrench aria-hidden />}
-              <span>{sentence(words)}</span>
+              <span>
+                <Words text={words} />
+              </span>
             </li>
           ))}
         </ul>
@@ -104,7 +106,9 @@ function Plan({ plan }: { plan: InstallPlan }) {
         >
           <ul>
             {plan.breaks.map((line) => (
-              <li key={line}>{line}</li>
+              <li key={line}>
+                <Words text={line} />
+              </li>
             ))}
           </ul>
           <p>Their next run would be refused until they are changed.</p>
@@ -114,7 +118,9 @@ function Plan({ plan }: { plan: InstallPlan }) {
         <Notice tone="wait" title="Step types that another plugin has too">
           <ul>
             {plan.conflicts.map((line) => (
-              <li key={line}>{line}</li>
+              <li key={line}>
+                <Words text={line} />
+              </li>
             ))}
           </ul>
           <p>Pipelines must say whose they mean.</p>
@@ -134,7 +140,6 @@ export function ConsentDialog({ wanted, onClose }: { wanted: Wanted | undefined;
 
 function Consent({ wanted, onClose }: { wanted: Wanted; onClose: () => void }) {
   const [ticked, setTicked] = useState(false)
-  const [begun, setBegun] = useState(() => Date.now())
   const planning = useMutation({
     mutationFn: () =>
       ok(
@@ -147,7 +152,6 @@ function Consent({ wanted, onClose }: { wanted: Wanted; onClose: () => void }) {
   useEffect(() => look(), [look])
   const again = () => {
     setTicked(false)
-    setBegun(Date.now())
     installing.reset()
     look()
   }
@@ -223,7 +227,7 @@ function Consent({ wanted, onClose }: { wanted: Wanted; onClose: () => void }) {
           <strong>Looking into it</strong>
           <span>The release is fetched, its signature verified, and its component compiled.</span>
           <span>
-            <Duration from={begun} to={undefined} />
+            <Duration from={planning.submittedAt || undefined} to={undefined} />
           </span>
         </div>
       )}

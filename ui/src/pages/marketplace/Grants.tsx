@@ -30,7 +30,7 @@ function ChoiceRow({ choice, onChange }: { choice: Choice; onChange: (choice: Ch
     case 'list':
       return (
         <div className={css.stack} style={{ gap: 8 }}>
-          {choice.key !== '' && <h4>{choiceLabel(choice.key)}</h4>}
+          {choice.key !== '' && <h3>{choiceLabel(choice.key)}</h3>}
           {choice.asked.map((pattern) => (
             <Checkbox
               key={pattern}
@@ -112,7 +112,7 @@ function Editor({ name, before, onClose }: { name: string; before: Capability[];
       {saving.error !== null && <ErrorState error={saving.error} />}
       <div className={css.rowActions} style={{ marginTop: 16, width: '100%' }}>
         <Button onClick={onClose}>Cancel</Button>
-        <MayButton role="admin" kind="primary" busy={saving.isPending} disabled={!dirty} onClick={() => saving.mutate()}>
+        <MayButton needs="admin" kind="primary" busy={saving.isPending} disabled={!dirty} onClick={() => saving.mutate()}>
           Save
         </MayButton>
       </div>

@@ -58,7 +58,7 @@ export function InstalledPage() {
               actions={
                 plugin.newer != null && (
                   <MayButton
-                    role="admin"
+                    needs="admin"
                     size="small"
                     onClick={() => setWanted({ name: plugin.name, version: `=${plugin.newer ?? ''}`, from: plugin.version })}
                   >
@@ -149,7 +149,7 @@ export function InstalledPage() {
                   <span className={css.rowActions}>
                     {plugin.newer != null && (
                       <MayButton
-                        role="admin"
+                        needs="admin"
                         size="small"
                         icon={<CircleArrowUp aria-hidden />}
                         onClick={() => setWanted({ name: plugin.name, version: `=${plugin.newer ?? ''}`, from: plugin.version })}

@@ -12,7 +12,7 @@ import { Notice } from '@/ui/Notice'
 import { CliTwin } from '@/ui/overlays'
 import { EmptyState, ErrorState, Skeleton } from '@/ui/places'
 import { Time } from '@/ui/Time'
-import { nameParts, type Facets, type MarketHit } from './model'
+import { hostOf, nameParts, type Facets, type MarketHit } from './model'
 import { kindPlural, MarketTabs, Monogram, PluginName, VerifiedMark } from './parts'
 import type { MarketSearch } from './routes'
 import css from './market.module.css'
@@ -109,13 +109,6 @@ function Facet(props: {
 }
 
 const CAPABILITY_WORD: Record<string, string> = { http: 'network', 'secrets-reveal': 'reads secrets' }
-const hostOf = (url: string): string => {
-  try {
-    return new URL(url).host
-  } catch {
-    return url
-  }
-}
 
 function FacetList(props: {
   facets: Facets | undefined
@@ -133,9 +126,9 @@ function FacetList(props: {
       </div>
     )
   }
-  const plain = (counts: readonly { value: string; count: number }[] | undefined, label = (value: string) => value) =>
-    (counts ?? []).map(({ value, count }) => ({ value, count, label: label(value) }))
-  const verified = facets.verified?.find(({ value }) => value === 'true')
+  const plain = (counts: readonly { value: string; count: number }[], label = (value: string) => value) =>
+    counts.map(({ value, count }) => ({ value, count, label: label(value) }))
+  const verified = facets.verified.find(({ value }) => value === 'true')
   return (
     <>
       <Facet title="Kind" entries={plain(facets.kind, kindPlural)} chosen={search.kind} onChoose={(kind) => onSearch({ kind })} />
@@ -177,9 +170,12 @@ function PluginCard({ hit }: { hit: MarketHit }) {
       <li className={cx(css.card, css.native)}>
         <Monogram name={hit.name} />
         <div className={css.cardMain}>
-          <h3>
-            <PluginName name={hit.name} />
-          </h3>
+          <div className={css.cardHead}>
+            <h2>
+              <PluginName name={hit.name} />
+            </h2>
+            <span className={css.version}>{hit.version}</span>
+          </div>
           <p className={css.summary}>{hit.summary}</p>
           <div className={css.badges}>
             <Badge outline>native: not installable here</Badge>
@@ -189,7 +185,6 @@ function PluginCard({ hit }: { hit: MarketHit }) {
             <span>{hit.licence}</span>
           </p>
         </div>
-        <span className={css.version}>{hit.version}</span>
       </li>
     )
   }
@@ -198,12 +193,15 @@ function PluginCard({ hit }: { hit: MarketHit }) {
     <li className={css.card}>
       <Monogram name={hit.name} />
       <div className={css.cardMain}>
-        <h3>
-          <Link to="/marketplace/$namespace/$name" params={{ namespace, name }} className={css.cardLink}>
-            <PluginName name={hit.name} />
-          </Link>
-          {hit.verified && <VerifiedMark />}
-        </h3>
+        <div className={css.cardHead}>
+          <h2>
+            <Link to="/marketplace/$namespace/$name" params={{ namespace, name }} className={css.cardLink}>
+              <PluginName name={hit.name} />
+            </Link>
+            {hit.verified && <VerifiedMark />}
+          </h2>
+          <span className={css.version}>{hit.version}</span>
+        </div>
         <p className={css.summary}>{hit.summary}</p>
         <div className={css.badges}>
           {hit.capabilities.length === 0 && <Badge outline>asks for nothing</Badge>}
@@ -227,7 +225,6 @@ function PluginCard({ hit }: { hit: MarketHit }) {
           <span>{hit.licence}</span>
         </p>
       </div>
-      <span className={css.version}>{hit.version}</span>
     </li>
   )
 }

@@ -32,8 +32,8 @@ import { Table } from '@/ui/Table'
 import { Tabs } from '@/ui/Tabs'
 import { Time } from '@/ui/Time'
 import { ConsentDialog, type Wanted } from './Consent'
-import { nameParts, releaseStatus, schemaRows, stepSnippet, STATE_MEANS, type SchemaRow, type StepPage } from './model'
-import { KindBadge, Monogram, Permissions, PluginName, ReleaseBadge, VerifiedMark } from './parts'
+import { hostOf, nameParts, releaseStatus, schemaRows, stepSnippet, STATE_MEANS, type SchemaRow, type StepPage } from './model'
+import { KindBadge, Monogram, Permissions, PluginName, ReleaseBadge, VerifiedMark, Words } from './parts'
 import { RemoveDialog } from './Remove'
 import type { PLUGIN_TABS } from './routes'
 import css from './market.module.css'
@@ -97,7 +97,7 @@ function SchemaTable({ label, schema }: { label: string; schema: unknown }) {
               </span>
             ),
           },
-          { key: 'means', name: 'What it means', cell: (row) => row.description },
+          { key: 'means', name: 'What it means', cell: (row) => <Words text={row.description} /> },
         ]}
       />
     </div>
@@ -117,12 +117,14 @@ function Step({ step, open }: { step: StepPage; open: boolean }) {
       <summary>
         <ChevronRight aria-hidden />
         <code>{step.name}</code>
-        <p>{step.summary}</p>
+        <p>
+          <Words text={step.summary} />
+        </p>
       </summary>
       <div className={css.stepBody}>
         <Prose html={step.docs} />
         <div>
-          <h4>To begin with</h4>
+          <h3>To begin with</h3>
           <div className={css.snippet}>
             <pre>
               <code>{snippet}</code>
@@ -131,11 +133,11 @@ function Step({ step, open }: { step: StepPage; open: boolean }) {
           </div>
         </div>
         <div>
-          <h4>Configuration</h4>
+          <h3>Configuration</h3>
           <SchemaTable label={`Configuration of ${step.name}`} schema={step.config_schema} />
         </div>
         <div>
-          <h4>Results</h4>
+          <h3>Results</h3>
           <SchemaTable label={`Results of ${step.name}`} schema={step.output_schema} />
         </div>
         <p className={css.small}>{EFFECT[step.effect] ?? `Effect class: ${step.effect}.`}</p>
@@ -208,7 +210,7 @@ function Versions({
               const { state } = releaseStatus(row.status)
               if (row.version === installed || state === 'removed' || state === 'quarantined') return null
               return (
-                <MayButton role="admin" size="small" onClick={() => onInstall(row.version)}>
+                <MayButton needs="admin" size="small" onClick={() => onInstall(row.version)}>
                   Look into it
                 </MayButton>
               )
@@ -373,7 +375,7 @@ function Side({ data }: { data: MarketPlugin }) {
             <span className="muted"> ({page.downloads.last_90_days.toLocaleString('en-GB')} in 90 days)</span>
           </Fact>
           <Fact name="Owners">{page.owners.join(', ')}</Fact>
-          <Fact name="Registry">{data.registry}</Fact>
+          <Fact name="Registry">{hostOf(data.registry)}</Fact>
           {release.source != null && (
             <Fact name="Source">
               <a href={release.source} target="_blank" rel="noopener noreferrer nofollow" className={css.digest}>
@@ -408,7 +410,7 @@ function Actions({ data, onWant, onRemove }: { data: MarketPlugin; onWant: (want
   if (installed == null) {
     return (
       <MayButton
-        role="admin"
+        needs="admin"
         kind="primary"
         icon={<ArrowDownToLine aria-hidden />}
         onClick={() => onWant({ name: page.name })}
@@ -422,7 +424,7 @@ function Actions({ data, onWant, onRemove }: { data: MarketPlugin; onWant: (want
     <>
       {installed.newer != null && (
         <MayButton
-          role="admin"
+          needs="admin"
           kind="primary"
           icon={<CircleArrowUp aria-hidden />}
           onClick={() => onWant({ name: page.name, version: `=${installed.newer ?? ''}`, from: installed.version })}
@@ -565,7 +567,9 @@ export function PluginPage() {
                     What its steps take and give is under “Steps”.
                   </EmptyState>
                 ) : (
-                  <Prose html={page.readme} />
+                  <div className={css.readme}>
+                    <Prose html={page.readme} />
+                  </div>
                 ),
             },
             { value: 'steps', label: 'Steps', count: release.steps.length, content: <Steps steps={release.steps} /> },
@@ -583,7 +587,7 @@ export function PluginPage() {
                   <Permissions label="What it asks for" lines={release.permissions} />
                   {installed != null && installed.refused.length > 0 && (
                     <>
-                      <h3>Asked for, and not granted here</h3>
+                      <h2>Asked for, and not granted here</h2>
                       <Permissions label="Not granted" lines={installed.refused} />
                     </>
                   )}

@@ -41,6 +41,8 @@ describe('schemaRows', () => {
   it('ends, however a schema refers to itself', () => {
     const self = { type: 'object', properties: { child: { $ref: '#' } } }
     expect(schemaRows(self).map((row) => row.key)).toEqual(['child', 'child.child', 'child.child.child'])
+    const list = { type: 'array', items: { $ref: '#' } }
+    expect(typeWords(list, list)).toMatch(/^list of list of .*anything$/)
   })
 })
 

@@ -15,6 +15,15 @@ export function nameParts(name: string): { namespace: string; name: string } {
   return at < 0 ? { namespace: '', name } : { namespace: name.slice(0, at), name: name.slice(at + 1) }
 }
 
+/** Where an address leads, without what is the same for all. */
+export function hostOf(url: string): string {
+  try {
+    return new URL(url).host
+  } catch {
+    return url
+  }
+}
+
 /** Two letters for a plugin that has no picture: the first of its name, and that of the next word in it. */
 export function monogram(name: string): string {
   const own = nameParts(name).name
@@ -78,23 +87,25 @@ const asTextList = (value: unknown): string[] =>
 
 function resolve(schema: Json, root: Json): Json {
   const ref = schema['$ref']
-  if (typeof ref !== 'string' || !ref.startsWith('#/')) return schema
+  if (typeof ref !== 'string' || !/^#(\/|$)/.test(ref)) return schema
   const found = ref
     .slice(2)
     .split('/')
+    .filter((part) => part !== '')
     .reduce<unknown>((at, part) => (isObject(at) ? at[part.replaceAll('~1', '/').replaceAll('~0', '~')] : undefined), root)
   return isObject(found) ? { ...found, ...schema, $ref: undefined } : schema
 }
 
 /** The type in words: `text`, `list of text`, `map of text`, `one of several`, … */
-export function typeWords(given: unknown, root: Json): string {
-  if (!isObject(given)) return 'anything'
+export function typeWords(given: unknown, root: Json, depth = 0): string {
+  if (!isObject(given) || depth > MAX_DEPTH) return 'anything'
   const schema = resolve(given, root)
   if (Array.isArray(schema['enum'])) return 'one of'
   const several = schema['oneOf'] ?? schema['anyOf']
-  if (Array.isArray(several)) return [...new Set(several.map((each) => typeWords(each, root)))].join(' or ')
+  if (Array.isArray(several)) return [...new Set(several.map((each) => typeWords(each, root, depth + 1)))].join(' or ')
   const type = schema['type']
-  if (Array.isArray(type)) return [...new Set(type.map((each) => typeWords({ ...schema, type: each }, root)))].join(' or ')
+  if (Array.isArray(type))
+    return [...new Set(type.map((each: unknown) => typeWords({ ...schema, type: each }, root, depth + 1)))].join(' or ')
   switch (type) {
     case 'string':
       return 'text'
@@ -105,9 +116,11 @@ export function typeWords(given: unknown, root: Json): string {
     case 'boolean':
       return 'true or false'
     case 'array':
-      return `list of ${typeWords(schema['items'], root)}`
+      return `list of ${typeWords(schema['items'], root, depth + 1)}`
     case 'object':
-      return isObject(schema['additionalProperties']) ? `map of ${typeWords(schema['additionalProperties'], root)}` : 'object'
+      return isObject(schema['additionalProperties'])
+        ? `map of ${typeWords(schema['additionalProperties'], root, depth + 1)}`
+        : 'object'
     case 'null':
       return 'nothing'
     default:

@@ -165,7 +165,7 @@ function List() {
 
 export function AuditPage() {
   return (
-    <Frame title="Audit log" role="admin" subtitle="Every change, the newest first. It is kept as it was written.">
+    <Frame title="Audit log" needs="admin" subtitle="Every change, the newest first. It is kept as it was written.">
       <List />
     </Frame>
   )

@@ -62,7 +62,7 @@ export function Frame(props: {
   subtitle?: ReactNode
   actions?: ReactNode
   /** Who sees it; everybody without. */
-  role?: Role
+  needs?: Role
   children: ReactNode
 }) {
   return (
@@ -71,10 +71,10 @@ export function Frame(props: {
       <Page
         title={props.title}
         subtitle={props.subtitle}
-        actions={props.role ? <For role={props.role}>{props.actions}</For> : props.actions}
+        actions={props.needs ? <For needs={props.needs}>{props.actions}</For> : props.actions}
       >
-        {props.role ? (
-          <For role={props.role} otherwise>
+        {props.needs ? (
+          <For needs={props.needs} otherwise>
             {props.children}
           </For>
         ) : (
@@ -86,8 +86,8 @@ export function Frame(props: {
 }
 
 /** What only some see. The others are told whom to ask, instead of being shown an error of the server. */
-function For({ role, otherwise, children }: { role: Role; otherwise?: boolean; children: ReactNode }) {
-  const { may, why } = useMay(role)
+function For({ needs, otherwise, children }: { needs: Role; otherwise?: boolean; children: ReactNode }) {
+  const { may, why } = useMay(needs)
   const { isPending } = useSession()
   if (may) return otherwise ? <div className={css.stack}>{children}</div> : children
   if (!otherwise) return null

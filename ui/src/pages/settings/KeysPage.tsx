@@ -6,7 +6,7 @@ export function KeysPage() {
   return (
     <Frame
       title="API keys"
-      role="admin"
+      needs="admin"
       subtitle="Everybody's keys. What a key may is at most what its owner may, at the moment it is used."
     >
       <Keys all title="All keys" />

@@ -152,7 +152,12 @@ export function SecretsPage() {
       actions={
         <>
           <CliTwin command="windlass secret list" />
-          <MayButton role="operator" kind="primary" icon={<Plus aria-hidden />} onClick={() => setSetting({ before: undefined })}>
+          <MayButton
+            needs="operator"
+            kind="primary"
+            icon={<Plus aria-hidden />}
+            onClick={() => setSetting({ before: undefined })}
+          >
             Add a secret
           </MayButton>
         </>
@@ -170,7 +175,7 @@ export function SecretsPage() {
               icon={<Vault aria-hidden />}
               title="No secrets"
               actions={
-                <MayButton role="operator" onClick={() => setSetting({ before: undefined })}>
+                <MayButton needs="operator" onClick={() => setSetting({ before: undefined })}>
                   Add a secret
                 </MayButton>
               }

@@ -256,7 +256,7 @@ export function UsersPage() {
   return (
     <Frame
       title="Users"
-      role="admin"
+      needs="admin"
       subtitle="People who may sign in, and what they may."
       actions={
         <Button kind="primary" icon={<UserPlus aria-hidden />} onClick={() => setAdding(true)}>

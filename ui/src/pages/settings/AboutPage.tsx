@@ -92,8 +92,8 @@ export function AboutPage() {
           <Fact name="API">
             <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>
           </Fact>
-          <Fact name="Measures">
-            <a href="/metrics">/metrics</a> <span className="muted">for Prometheus</span>
+          <Fact name="Prometheus">
+            <a href="/metrics">/metrics</a>
           </Fact>
         </Facts>
       </Card>

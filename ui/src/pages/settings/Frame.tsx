@@ -9,7 +9,7 @@ import {
   ShieldX,
   UserRound,
   UsersRound,
-  Vault,
+  LockKeyhole,
   type LucideIcon,
 } from 'lucide-react'
 import type { ReactNode } from 'react'
@@ -36,16 +36,22 @@ const ENTRIES: readonly Entry[] = [
   { to: '/settings/profile', title: 'Profile', icon: UserRound },
   { to: '/settings/users', title: 'Users', icon: UsersRound, role: 'admin' },
   { to: '/settings/keys', title: 'API keys', icon: KeyRound, role: 'admin' },
-  { to: '/settings/secrets', title: 'Secrets', icon: Vault },
+  { to: '/settings/secrets', title: 'Secrets', icon: LockKeyhole },
   { to: '/settings/registries', title: 'Registries', icon: Package },
   { to: '/settings/audit', title: 'Audit log', icon: ScrollText, role: 'admin' },
   { to: '/settings/about', title: 'About', icon: ServerCog },
 ]
 
+/** On a narrow page the list is a row that scrolls: the page that one is on is scrolled to. */
+function showCurrent(nav: HTMLElement | null) {
+  const current = nav?.querySelector<HTMLElement>('[aria-current="page"]')
+  if (nav && current) nav.scrollLeft = current.offsetLeft - nav.offsetLeft - (nav.clientWidth - current.clientWidth) / 2
+}
+
 function Nav() {
   const { may } = useMay('admin')
   return (
-    <nav className={css.nav} aria-label="Settings">
+    <nav className={css.nav} aria-label="Settings" ref={showCurrent}>
       {ENTRIES.map(({ to, title, icon: Icon, role }) => (
         <Link key={to} to={to} className={css.navLink}>
           <Icon aria-hidden />

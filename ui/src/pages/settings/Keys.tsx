@@ -116,8 +116,8 @@ function Made({ made, onClose }: { made: MadeKey; onClose: () => void }) {
   return (
     <Dialog
       open
-      // Only the button closes it: a click beside it must not lose what cannot be had again.
-      onOpenChange={() => {}}
+      firm
+      onOpenChange={() => undefined}
       title={`The key “${made.row.name}”`}
       footer={
         <Button kind="primary" onClick={onClose}>

@@ -1,6 +1,6 @@
 // Secrets by name. Values are written and never read.
 import { useMutation } from '@tanstack/react-query'
-import { Plus, RotateCcwKey, Trash2, Vault } from 'lucide-react'
+import { Plus, RotateCcwKey, Trash2, LockKeyhole } from 'lucide-react'
 import { useState } from 'react'
 import { $api, api, ok } from '@/api/client'
 import { fieldError } from '@/api/problem'
@@ -172,7 +172,7 @@ export function SecretsPage() {
           rowKey={(secret) => secret.name}
           empty={
             <EmptyState
-              icon={<Vault aria-hidden />}
+              icon={<LockKeyhole aria-hidden />}
               title="No secrets"
               actions={
                 <MayButton needs="operator" onClick={() => setSetting({ before: undefined })}>

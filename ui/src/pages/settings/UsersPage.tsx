@@ -316,7 +316,9 @@ function UserList() {
                       <strong>{user.display_name ?? user.name}</strong>
                       {user.name === self && <span className="muted"> (you)</span>}
                     </span>
-                    <span className={css.small}>{[user.name, user.email].filter(Boolean).join(' · ')}</span>
+                    {(user.display_name != null || user.email != null) && (
+                      <span className={css.small}>{[user.name, user.email].filter(Boolean).join(' · ')}</span>
+                    )}
                   </span>
                 </span>
               ),

@@ -66,12 +66,11 @@ export interface Hop {
   beside: Readonly<Record<string, string>>
 }
 
-function enter(schemas: readonly Node[], hop: Hop): Node[] {
-  return schemas.flatMap((schema) => {
+function enter(schemas: readonly Node[], hop: Hop): unknown[] {
+  return schemas.flatMap((schema): unknown[] => {
     if (typeof hop.key === 'number') {
-      const prefix = schema['prefixItems']
-      const item: unknown = Array.isArray(prefix) && hop.key < prefix.length ? prefix[hop.key] : schema['items']
-      return item === undefined ? [] : [item]
+      const prefix: unknown = schema['prefixItems']
+      return [Array.isArray(prefix) && hop.key < prefix.length ? prefix[hop.key] : schema['items']]
     }
     const properties = schema['properties']
     if (isNode(properties) && hop.key in properties) return [properties[hop.key]]
@@ -86,8 +85,7 @@ function enter(schemas: readonly Node[], hop: Hop): Node[] {
       })
       if (hit) return [hit[1]]
     }
-    const rest = schema['additionalProperties']
-    return isNode(rest) ? [rest] : []
+    return [schema['additionalProperties']]
   })
 }
 

@@ -23,7 +23,7 @@ export default defineConfig({
     reportCompressedSize: false, // scripts/budget.mjs says it, and fails over the budget
     manifest: 'manifest.json',
   },
-  server: { proxy: { '/api': { target: server, changeOrigin: false }, '/index': server, '/metrics': server } },
+  server: { proxy: { '/api': { target: server, changeOrigin: false }, '/index': server, '/metrics': server, '/health': server } },
   preview: { headers: { 'content-security-policy': csp } },
   test: { include: ['src/**/*.test.ts', 'src/**/*.test.tsx'], environment: 'node' },
 })

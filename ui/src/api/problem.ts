@@ -15,6 +15,8 @@ export interface Problem {
   /** Which input field is meant, where one is: a JSON pointer or a name. */
   field?: string | undefined
   errors?: FieldError[] | undefined
+  /** What stands in the way, where that is a list. */
+  blockers?: string[] | undefined
 }
 
 export interface FieldError {
@@ -23,6 +25,9 @@ export interface FieldError {
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+
+const texts = (value: unknown): string[] | undefined =>
+  Array.isArray(value) && value.length > 0 ? value.filter((each) => typeof each === 'string') : undefined
 
 function fieldErrors(value: unknown): FieldError[] | undefined {
   if (!Array.isArray(value)) return undefined
@@ -52,6 +57,7 @@ export function toProblem(thrown: unknown): Problem {
         requestId: text(body['request_id']) ?? text(body['requestId']) ?? text(body['instance']),
         field: text(body['field']),
         errors: fieldErrors(body['errors']),
+        blockers: texts(body['blockers']),
       }
     }
   }
@@ -72,4 +78,10 @@ export class ProblemError extends Error {
   constructor(readonly problem: Problem) {
     super(problem.title)
   }
+}
+
+/** What is wrong with one field of a form that was sent, by its JSON pointer. */
+export function fieldError(thrown: unknown, pointer: string): string | undefined {
+  if (thrown === null || thrown === undefined) return undefined
+  return toProblem(thrown).errors?.find((error) => error.field === pointer)?.message
 }

@@ -16,6 +16,8 @@ export interface DialogProps {
   /** Buttons; the one that does it stands last. */
   footer?: ReactNode
   wide?: boolean
+  /** Only its buttons close it: for what cannot be had again. */
+  firm?: boolean
 }
 
 function Panel({
@@ -24,6 +26,7 @@ function Panel({
   description,
   children,
   footer,
+  firm,
 }: Omit<DialogProps, 'open' | 'onOpenChange' | 'wide'> & { look: string }) {
   return (
     <RadixDialog.Portal>
@@ -40,11 +43,13 @@ function Panel({
               </RadixDialog.Description>
             )}
           </div>
-          <RadixDialog.Close asChild>
-            <Button kind="ghost" size="small" className={css.iconOnly} aria-label="Close">
-              <X aria-hidden />
-            </Button>
-          </RadixDialog.Close>
+          {!firm && (
+            <RadixDialog.Close asChild>
+              <Button kind="ghost" size="small" className={css.iconOnly} aria-label="Close">
+                <X aria-hidden />
+              </Button>
+            </RadixDialog.Close>
+          )}
         </div>
         <div className={css.dialogBody}>{children}</div>
         {footer !== undefined && <div className={css.dialogFoot}>{footer}</div>}
@@ -81,6 +86,8 @@ export interface ConfirmProps {
   onConfirm: () => void
   danger?: boolean
   busy?: boolean
+  /** Whether it cannot be done as things stand; the text says why. */
+  disabled?: boolean
   /** What stands at the left of the buttons, such as the CLI twin. */
   aside?: ReactNode
 }
@@ -107,7 +114,12 @@ export function Confirm(props: ConfirmProps) {
             <AlertDialog.Cancel asChild>
               <Button>Keep as it is</Button>
             </AlertDialog.Cancel>
-            <Button kind={props.danger ? 'danger-solid' : 'primary'} busy={props.busy ?? false} onClick={props.onConfirm}>
+            <Button
+              kind={props.danger ? 'danger-solid' : 'primary'}
+              busy={props.busy ?? false}
+              disabled={props.disabled ?? false}
+              onClick={props.onConfirm}
+            >
               {props.action}
             </Button>
           </div>

@@ -32,7 +32,7 @@ export function EmptyState(props: { icon?: ReactNode; title: string; children?: 
   return (
     <div className={css.empty}>
       {props.icon !== undefined && <div className={css.emptyIcon}>{props.icon}</div>}
-      <h3>{props.title}</h3>
+      <h2>{props.title}</h2>
       {props.children !== undefined && <p>{props.children}</p>}
       {props.actions !== undefined && <div className={css.emptyActions}>{props.actions}</div>}
     </div>

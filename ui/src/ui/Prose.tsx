@@ -13,8 +13,6 @@ const clean = async (html: string): Promise<string> => {
       node.setAttribute('rel', 'noopener noreferrer nofollow')
       node.setAttribute('target', '_blank')
     }
-    // A picture of which nobody says what it shows is taken as one that shows nothing.
-    if (node.tagName === 'IMG' && !node.hasAttribute('alt')) node.setAttribute('alt', '')
   })
   const cleaned = purify.sanitize(html, {
     USE_PROFILES: { html: true },

@@ -290,6 +290,18 @@ impl Host {
         Ok(Claim { run: state, next, commands, taken_up: true, fresh, secrets, _lock: lock })
     }
 
+    /// Whether whoever takes a run up has something to do: something of it is under way or due, or was asked and not answered. A run
+    /// may wait for people and have a step under way beside that.
+    ///
+    /// # Errors
+    /// When there is none, or its history does not fit.
+    pub async fn has_work(&self, run: &RunId) -> Result<bool, DriverError> {
+        let state = self.read(run).await?;
+        let waits = |command: &Command| matches!(command, Command::AskFate { .. } | Command::AwaitGate { .. });
+        let under_way = state.in_flight().iter().any(|flight| flight.sub_run.is_none());
+        Ok(under_way || !state.outstanding().iter().all(waits) || !self.parts.store.requests(run).await?.is_empty())
+    }
+
     /// A run as it stands, whoever carries it out.
     ///
     /// # Errors

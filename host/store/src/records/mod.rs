@@ -16,6 +16,8 @@ pub mod audit;
 pub mod sequences;
 pub mod triggers;
 pub mod workflows;
+pub mod idempotency;
+pub mod environments;
 
 use crate::{
     StoreError,

@@ -21,7 +21,7 @@ mod schedule;
 mod signature;
 mod spec;
 
-pub(crate) use spec::{GithubEvent, Missed, Overlap, TriggerSpec};
+pub(crate) use spec::TriggerSpec;
 
 use crate::{App, Problem, clock::now_ms, problem::Kind};
 use axum::http::{HeaderMap, header};
@@ -163,7 +163,7 @@ impl Triggers {
         live
     }
 
-    fn drop(&self, id: &str) {
+    fn forget(&self, id: &str) {
         self.0.known.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
@@ -307,7 +307,7 @@ impl App {
         let _alone = triggers.0.changing.lock().await;
         let live = triggers.one(id)?;
         self.records().delete_trigger(id).await?;
-        triggers.drop(id);
+        triggers.forget(id);
         if live.spec.is_hook() {
             self.remove_secrets(vec![id.to_owned()]).await?;
         }

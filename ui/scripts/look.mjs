@@ -11,6 +11,7 @@ import { createRequire } from 'node:module'
 import { chromium } from 'playwright-core'
 
 const PORT = 4174
+const PIECE = 1300 // pixels: a long page is also kept in pieces, which can be looked at closely
 const out = process.env.LOOK_DIR ?? '/tmp/windlass-look'
 const [url = `http://127.0.0.1:${PORT}`, name = 'gallery', ...rest] = process.argv.slice(2)
 const paths = rest.length > 0 ? rest : ['/_gallery']
@@ -56,6 +57,14 @@ try {
       const file = `${out}/${name}${paths.length > 1 ? `-${index}` : ''}-${look}.png`
       // The shell scrolls the document, so a full-page picture has everything.
       await page.screenshot({ path: file, fullPage: true })
+      const height = await page.evaluate(() => document.documentElement.scrollHeight)
+      for (let top = 0; height > 2 * PIECE && top < height; top += PIECE) {
+        await page.screenshot({
+          path: file.replace('.png', `-${top / PIECE}.png`),
+          fullPage: true,
+          clip: { x: 0, y: top, width, height: Math.min(PIECE, height - top) },
+        })
+      }
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
       if (wide > 0) ((bad += 1), console.log(`${look} ${path}: ${wide} px wider than the window`))
       await page.evaluate(axe)

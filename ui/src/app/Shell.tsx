@@ -31,26 +31,28 @@ export const Mark = () => (
 function Sidebar({ onGo }: { onGo?: () => void }) {
   const waiting = useApprovalCount()
   return (
-    <div className={css.sidebar}>
+    <nav className={css.sidebar} aria-label="Main">
       <Link to="/runs" className={css.brand} {...(onGo && { onClick: onGo })}>
         <Mark />
         Windlass
       </Link>
-      <nav className={css.nav} aria-label="Main">
+      <ul className={css.nav}>
         {pages.map(({ to, title, icon: Icon }) => (
-          <Link key={to} to={to} className={css.navLink} {...(onGo && { onClick: onGo })}>
-            <Icon aria-hidden />
-            {title}
-            {to === '/approvals' && waiting > 0 && (
-              <span className={css.count}>
-                {waiting}
-                <span className="visually-hidden"> waiting</span>
-              </span>
-            )}
-          </Link>
+          <li key={to}>
+            <Link to={to} className={css.navLink} {...(onGo && { onClick: onGo })}>
+              <Icon aria-hidden />
+              {title}
+              {to === '/approvals' && waiting > 0 && (
+                <span className={css.count}>
+                  {waiting}
+                  <span className="visually-hidden"> waiting</span>
+                </span>
+              )}
+            </Link>
+          </li>
         ))}
-      </nav>
-    </div>
+      </ul>
+    </nav>
   )
 }
 
@@ -176,7 +178,7 @@ export function Shell() {
               <MenuIcon aria-hidden />
             </IconButton>
             <Crumbs />
-            <button type="button" className={css.search} aria-label="Go to anything" onClick={() => setPalette(true)}>
+            <button type="button" className={css.search} onClick={() => setPalette(true)}>
               <Search aria-hidden />
               <span>Go to…</span>
               <Kbd>Ctrl K</Kbd>

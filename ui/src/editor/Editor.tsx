@@ -262,7 +262,7 @@ export function Editor({
             },
             { delay: LINT_AFTER_MS },
           ),
-          EditorView.contentAttributes.of({ 'aria-label': label }),
+          EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0' }),
           EditorView.updateListener.of((update) => {
             if (update.docChanged) given.current.onChange(update.state.doc.toString())
           }),

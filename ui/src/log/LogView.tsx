@@ -479,7 +479,8 @@ function look(piece: Piece): CSSProperties | undefined {
   const { colour, background, bold, dim, italic, underline, strike } = piece
   if (!colour && !background && !bold && !dim && !italic && !underline && !strike) return undefined
   return {
-    color: colour,
+    // A colour of the program's own choice knows nothing of our background: it is drawn towards the colour of text.
+    color: colour?.startsWith('rgb') && background === undefined ? `color-mix(in srgb, ${colour} 50%, var(--text))` : colour,
     backgroundColor: background,
     fontWeight: bold ? 600 : undefined,
     opacity: dim ? 0.75 : undefined,

@@ -7,12 +7,12 @@ import css from './ui.module.css'
 const clean = async (html: string): Promise<string> => {
   const { default: purify } = await import('dompurify')
   purify.addHook('afterSanitizeAttributes', (node) => {
+    // A picture that nobody described is decoration, to those who cannot see it.
+    if (node.tagName === 'IMG' && !node.hasAttribute('alt')) node.setAttribute('alt', '')
     if (node.tagName === 'A') {
       node.setAttribute('rel', 'noopener noreferrer nofollow')
       node.setAttribute('target', '_blank')
     }
-    // A picture of which nobody says what it shows is taken as one that shows nothing.
-    if (node.tagName === 'IMG' && !node.hasAttribute('alt')) node.setAttribute('alt', '')
   })
   const cleaned = purify.sanitize(html, {
     USE_PROFILES: { html: true },

@@ -100,10 +100,11 @@ impl Carrier {
         if events.is_empty() && answers.is_empty() {
             return Ok(Vec::new());
         }
+        let answered = (!answers.is_empty()).then(|| Notice::Answered { run: self.shared.run.clone() });
         let standing = Standing { answers, ..Standing::of(&claim.run, &events) };
         let first = claim.next;
         claim.next = self.shared.host.parts.store.append(&self.shared.run, claim.next, &events, standing).await?;
-        Ok(recorded(&self.shared.run, first, events))
+        Ok(recorded(&self.shared.run, first, events).into_iter().chain(answered).collect())
     }
 
     pub(crate) fn tell(&self, notices: Vec<Notice>) {
@@ -320,14 +321,21 @@ impl Carrier {
             draft.try_apply(kind).map_err(DriverError::Refused)?;
         }
         let mut answers = Vec::new();
+        let mut forced = false;
         for request in requests {
-            answers.push((request.id, answer(&mut draft, &request).err()));
+            let answered = answer(&mut draft, &request);
+            forced |= matches!(answered, Ok((_, true)));
+            answers.push((request.id, answered.err()));
         }
         // All that is outstanding, old and new, gets its intent in this commit.
         let outstanding = draft.run.outstanding();
         let commands = draft.intend(outstanding)?;
         let events = draft.events;
-        claim.fresh = self.commit(claim, events, answers).await?;
+        let told = self.commit(claim, events, answers).await?;
+        claim.fresh.extend(told);
+        if forced {
+            self.shared.at_once.cancel();
+        }
         Ok(commands)
     }
 
@@ -339,9 +347,11 @@ impl Carrier {
         }
         let mut draft = claim.draft();
         let (mut commands, mut answers) = (Vec::new(), Vec::new());
+        let mut forced = false;
         for request in requests {
             match answer(&mut draft, &request) {
-                Ok(follow) => {
+                Ok((follow, at_once)) => {
+                    forced |= at_once;
                     commands.extend(draft.intend(follow)?);
                     answers.push((request.id, None));
                 }
@@ -351,6 +361,9 @@ impl Carrier {
         let events = draft.events;
         let told = self.commit(claim, events, answers).await?;
         self.act(&claim.run, commands);
+        if forced {
+            self.shared.at_once.cancel();
+        }
         self.tell(told);
         Ok(())
     }
@@ -358,8 +371,8 @@ impl Carrier {
     /// Waits for the run's turn in its group, if it is in one.
     pub(crate) async fn enter_group(&mut self, claim: &mut Claim, stop: &Stop) -> Result<(), DriverError> {
         let Some(group) = claim.run.queued_in().map(|group| group.name.clone()) else { return Ok(()) };
-        let mut commits = self.shared.host.parts.store.commits()?;
-        let mut bell = self.shared.host.asked();
+        // A turn comes when another run ends.
+        let (mut ends, mut bell) = (self.shared.host.ended(), self.shared.host.asked());
         let mut told = Vec::new();
         while claim.run.queued_in().is_some() && !stop.gently.is_cancelled() {
             let before = claim.run.clone();
@@ -386,7 +399,7 @@ impl Carrier {
                 Err(error) => return Err(error.into()),
             }
             tokio::select! {
-                () = commits.changed() => {}
+                _ = ends.changed() => {}
                 () = stop.gently.cancelled() => {}
                 _ = bell.changed() => self.take_requests(claim).await?,
             }
@@ -417,8 +430,9 @@ impl Carrier {
     }
 }
 
-/// Applies what somebody has asked by a row; why not, in words, where it is refused.
-fn answer(draft: &mut Draft<'_>, request: &RequestRow) -> Result<Vec<Command>, String> {
+/// Applies what somebody has asked by a row; gives what follows, and whether it asks to stop at once. Why not, in words, where it is
+/// refused.
+fn answer(draft: &mut Draft<'_>, request: &RequestRow) -> Result<(Vec<Command>, bool), String> {
     let words = |error: &dyn CodedError| match error.help() {
         Some(help) => format!("{error}; {help}"),
         None => error.to_string(),
@@ -426,12 +440,15 @@ fn answer(draft: &mut Draft<'_>, request: &RequestRow) -> Result<Vec<Command>, S
     let parsed = serde_json::from_str::<Request>(&request.body).map_err(|error| error.to_string())?;
     let asked = Asked { request: parsed, by: request.by.clone() };
     let kind = asked.event(draft.run).map_err(|error| words(&error))?;
-    draft.try_apply(kind).map_err(|error| {
+    // The second request to stop, whoever asks: what runs has had its time to end by itself.
+    let at_once = matches!(kind, EventKind::CancelRequested { .. }) && draft.run.status() == RunStatus::Cancelling;
+    let follow = draft.try_apply(kind).map_err(|error| {
         if !is_refusal(&error) {
             tracing::warn!("a request to run {} does not fit: {error}", draft.run.id());
         }
         words(&error)
-    })
+    })?;
+    Ok((follow, at_once))
 }
 
 /// Events that have become durable, to be told.

@@ -72,6 +72,11 @@ pub enum Notice {
         /// Behind which runs, in the order of their turns.
         behind: Vec<String>,
     },
+    /// What was asked of the run by rows has an answer in them.
+    Answered {
+        /// The run.
+        run: RunId,
+    },
 }
 
 /// Asks a run to stop.

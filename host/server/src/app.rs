@@ -1,6 +1,8 @@
 //! The server's parts, and how it starts and ends.
 
-use crate::{Problem, access::first_admin, api, environments::Environments, plugins::Plugins, runs::Runs};
+use crate::{
+    Problem, access::first_admin, api, environments::Environments, plugins::Plugins, runs::Runs, workflows::Workflows,
+};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use windlass_capabilities::Vault;
@@ -36,6 +38,7 @@ struct Parts {
     plugins: Arc<Plugins>,
     environments: Environments,
     runs: Runs,
+    workflows: Workflows,
 }
 
 impl App {
@@ -67,6 +70,10 @@ impl App {
     pub(crate) fn runs(&self) -> &Runs {
         &self.0.runs
     }
+
+    pub(crate) fn workflows(&self) -> &Workflows {
+        &self.0.workflows
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -86,8 +93,8 @@ pub async fn serve(
     let runs = Runs::new(host.clone(), Arc::clone(&plugins));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app =
-        App(Arc::new(Parts { public_url, host, vault, records, plugins, environments: Environments::default(), runs }));
+    let (environments, workflows) = (Environments::default(), Workflows::new());
+    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, environments, runs, workflows }));
     app.runs().take_up_all().await?;
     ready(address, key);
     let router = api::router(&app);
@@ -95,6 +102,7 @@ pub async fn serve(
         .with_graceful_shutdown(stop)
         .await
         .map_err(Problem::internal)?;
+    app.runs().end().await;
     app.records().close().await;
     app.host().store().close().await;
     Ok(())

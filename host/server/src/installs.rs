@@ -442,13 +442,6 @@ pub(crate) async fn set_grants(
     row(app, name).await
 }
 
-impl App {
-    /// The pipelines that use plugins.
-    pub(crate) async fn pipelines(&self) -> Result<Vec<Pipeline>, Problem> {
-        Ok(windlass_project::pipelines(self.plugins().project()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

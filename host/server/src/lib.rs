@@ -35,6 +35,8 @@ mod plugins;
 mod problem;
 mod runs;
 mod secrets;
+mod views;
+mod workflows;
 
 pub use access::Role;
 pub use api::document;

@@ -22,7 +22,7 @@ pub use write::LogWriter;
 
 use crate::{StoreError, lock};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -126,6 +126,24 @@ impl LogStore {
     /// When there is a file and it cannot be read, or is no log.
     pub fn reader(&self, run: &RunId, step: &StepName, attempt: u32) -> Result<Option<LogReader>, StoreError> {
         LogReader::open(&self.path(run, step, attempt))
+    }
+
+    /// The attempts of a run that have printed something.
+    ///
+    /// # Errors
+    /// When the run's folder cannot be read.
+    pub fn attempts(&self, run: &RunId) -> Result<HashSet<(StepName, u32)>, StoreError> {
+        let dir = run_dir(&self.dir, run);
+        let entries = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashSet::new()),
+            entries => entries.map_err(StoreError::io("read the folder", &dir))?,
+        };
+        let attempt = |entry: std::io::Result<std::fs::DirEntry>| {
+            let name = entry.ok()?.file_name();
+            let (step, attempt) = name.to_str()?.strip_suffix(".log")?.rsplit_once('.')?;
+            Some((step.parse().ok()?, attempt.parse().ok()?))
+        };
+        Ok(entries.filter_map(attempt).collect())
     }
 
     /// Copies what the containers of an attempt printed, the bytes alone; gives how many.

@@ -30,7 +30,19 @@ pub struct RunSummary {
     pub created_at_ms: u64,
     /// When its end was recorded.
     pub finished_at_ms: Option<u64>,
+    /// What began it; see [`crate::Labels`], as of the others here.
+    pub trigger: String,
+    /// What it was begun for.
+    pub title: Option<String>,
+    /// The version of the deployed pipeline.
+    pub version: Option<u32>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
 }
+
+/// What a [`RunSummary`] is read from.
+pub(crate) const SUMMARY: &str = "runs.id, runs.name, runs.file, runs.status, runs.outcome, runs.started_by, runs.parent, \
+     runs.created_at_ms, runs.finished_at_ms, runs.trigger_kind, runs.title, runs.workflow_version, runs.rerun_of";
 
 /// Which runs to list.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,11 +57,10 @@ pub struct RunFilter {
 
 /// The runs that `filter` names, the newest first.
 pub(crate) async fn list(pool: &SqlitePool, filter: RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id, name, file, status, outcome, started_by, parent, created_at_ms, finished_at_ms FROM runs
-         WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR outcome = ?2)
-         ORDER BY created_at_ms DESC, id DESC LIMIT ?3",
-    )
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {SUMMARY} FROM runs WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR outcome = ?2)
+         ORDER BY created_at_ms DESC, id DESC LIMIT ?3"
+    )))
     .bind(filter.status.map(RunStatus::name))
     .bind(filter.outcome.map(Outcome::name))
     // A negative limit is none, to SQLite.
@@ -62,13 +73,11 @@ pub(crate) async fn list(pool: &SqlitePool, filter: RunFilter) -> Result<Vec<Run
 
 /// One run.
 pub(crate) async fn one(pool: &SqlitePool, run: &RunId) -> Result<RunSummary, StoreError> {
-    let row = sqlx::query(
-        "SELECT id, name, file, status, outcome, started_by, parent, created_at_ms, finished_at_ms FROM runs WHERE id = ?",
-    )
-    .bind(run.as_str())
-    .fetch_optional(pool)
-    .await
-    .map_err(StoreError::database("read a run"))?;
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {SUMMARY} FROM runs WHERE id = ?")))
+        .bind(run.as_str())
+        .fetch_optional(pool)
+        .await
+        .map_err(StoreError::database("read a run"))?;
     row.as_ref().map_or_else(|| Err(StoreError::UnknownRun { run: run.clone() }), summary)
 }
 
@@ -174,7 +183,7 @@ pub(crate) async fn gates(pool: &SqlitePool, run: Option<&RunId>) -> Result<Vec<
     rows.iter().map(gate).collect()
 }
 
-fn gate(row: &SqliteRow) -> Result<GateRow, StoreError> {
+pub(crate) fn gate(row: &SqliteRow) -> Result<GateRow, StoreError> {
     let damaged = |why: String| StoreError::Damaged { what: "a gate".to_owned(), why };
     let read = |error: sqlx::Error| damaged(error.to_string());
     let number = |name: &str| row.try_get::<i64, _>(name).map(i64::unsigned_abs).map_err(read);
@@ -192,10 +201,12 @@ fn gate(row: &SqliteRow) -> Result<GateRow, StoreError> {
         expires_ms: number("expires_ms")?,
         due_ms: number("due_ms")?,
         votes: serde_json::from_str(&text("votes")?).map_err(|error| damaged(error.to_string()))?,
+        self_approval: row.try_get("self_approval").map_err(read)?,
+        otherwise: row.try_get("otherwise").map_err(read)?,
     })
 }
 
-fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
+pub(crate) fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
     let damaged = |why: String| StoreError::Damaged { what: "a run".to_owned(), why };
     let read = |error: sqlx::Error| damaged(error.to_string());
     let status: String = row.try_get("status").map_err(read)?;
@@ -213,10 +224,14 @@ fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
         outcome: outcome.map(|outcome| outcome.parse().map_err(damaged)).transpose()?,
         created_at_ms: row.try_get::<i64, _>("created_at_ms").map_err(read)?.unsigned_abs(),
         finished_at_ms: row.try_get::<Option<i64>, _>("finished_at_ms").map_err(read)?.map(i64::unsigned_abs),
+        trigger: row.try_get("trigger_kind").map_err(read)?,
+        title: row.try_get("title").map_err(read)?,
+        version: row.try_get("workflow_version").map_err(read)?,
+        rerun_of: row.try_get::<Option<String>, _>("rerun_of").map_err(read)?.as_deref().map(run_id).transpose()?,
     })
 }
 
-fn run_id(text: &str) -> Result<RunId, StoreError> {
+pub(crate) fn run_id(text: &str) -> Result<RunId, StoreError> {
     text.parse().map_err(|error: windlass_contract::NameError| StoreError::Damaged {
         what: "a run's id".to_owned(),
         why: error.to_string(),

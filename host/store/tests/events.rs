@@ -377,6 +377,8 @@ async fn open_gates_are_rows() {
         expires_ms: opened_ms + 10,
         due_ms: opened_ms + 10,
         votes: json!([]),
+        self_approval: true,
+        otherwise: Some("it counts as rejected".to_owned()),
     };
     let with = |gates: Vec<GateRow>| Standing { gates: Some(gates), ..Standing::default() };
     store.create_run(&[created("r1", "demo", 1)], with(vec![row("r1", 7)])).await.expect("it is new");

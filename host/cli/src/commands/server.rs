@@ -12,6 +12,7 @@ use windlass_server::{Settings, serve};
 const PROJECT: &str = "server";
 
 pub(crate) async fn server(global: &Global, args: ServerArgs) -> anyhow::Result<Exit> {
+    raise_open_files();
     let app = App::new(global, None)?;
     let project = global.project.clone().unwrap_or_else(|| app.home.root().join(PROJECT));
     std::fs::create_dir_all(&project)?;
@@ -31,6 +32,15 @@ pub(crate) async fn server(global: &Global, args: ServerArgs) -> anyhow::Result<
     };
     serve(settings, ready, stopped()).await.map_err(|problem| UsageError(problem.detail))?;
     Ok(Exit::Success)
+}
+
+/// Raises the limit of open files as far as this process may: each connection and each run is one, and the usual limit is a thousand.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Ctrl-C or SIGTERM.

@@ -77,6 +77,12 @@ async fn metrics(State(_app): State<App>, _: Viewer) -> Result<String, Problem> 
 
 /// What this server is.
 #[utoipa::path(get, path = "/api/v1/about", tag = "system", responses((status = 200, body = About)))]
-async fn about(State(_app): State<App>, _: Viewer) -> Result<Json<About>, Problem> {
-    unfinished()
+async fn about(State(app): State<App>, _: Viewer) -> Result<Json<About>, Problem> {
+    Ok(Json(About {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        public_url: app.public_url().to_owned(),
+        contract: windlass_contract::CONTRACT_VERSION.to_owned(),
+        active_runs: app.runs().count() as u64,
+        open_gates: app.host().store().count_gates().await?,
+    }))
 }

@@ -51,6 +51,19 @@ impl Records {
         Ok(any != 0)
     }
 
+    /// The e-mail address of a user, as an administrator or an identity provider has told it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn email_of(&self, user: i64) -> Result<Option<String>, StoreError> {
+        let email: Option<Option<String>> = sqlx::query_scalar("SELECT email FROM users WHERE id = ?")
+            .bind(user)
+            .fetch_optional(&self.reads)
+            .await
+            .map_err(StoreError::database("look for a user"))?;
+        Ok(email.flatten().filter(|email| !email.is_empty()))
+    }
+
     /// Makes the first administrator with a key, if there is nobody yet; whether it did.
     ///
     /// # Errors

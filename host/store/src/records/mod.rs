@@ -14,6 +14,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod environments;
+pub mod workflows;
 
 use crate::{
     StoreError,

@@ -292,9 +292,13 @@ fn registries_are_one_market() {
 /// What a plugin may is narrowed, and never widened over what it asks for.
 #[test]
 fn grants_are_narrowed() {
-    let server = Server::start();
+    let registry = Registry::start();
+    let project = project_at(&registry);
+    release(&project, "c", "acme:greet", "1.0.0", AS_IT_IS);
+    project.windlass(["plugin", "install", "acme:greet", "--grant"]).ok();
+    let server = Server::with(project, &[]);
     let admin = server.admin();
-    let address = "/api/v1/plugins/examples/greet-c/grants";
+    let address = "/api/v1/plugins/acme/greet/grants";
     let all = admin.get(address).expect(200).body;
     assert_eq!(all["granted"], all["asked"]);
     let mut narrow = all["granted"].clone();
@@ -311,7 +315,7 @@ fn grants_are_narrowed() {
         assert_eq!(problem["errors"][0]["pointer"], "/granted", "{wrong}");
     }
     assert_eq!(files(server.project()), before);
-    admin.put("/api/v1/plugins/examples/nothing/grants", json!({ "granted": {} })).expect(404);
+    admin.put("/api/v1/plugins/acme/nothing/grants", json!({ "granted": {} })).expect(404);
 }
 
 /// The documented interface's view of the same.
@@ -375,7 +379,7 @@ fn module_schemas() {
 /// A secret is written, and nothing ever tells its value.
 #[test]
 fn secrets_are_only_written() {
-    let server = Server::start();
+    let server = Server::with(Project::empty(), &[]);
     let admin = server.admin();
     let value = "hunter2-and-more";
     let set = json!({ "value": value, "hosts": ["api.a.test"] });

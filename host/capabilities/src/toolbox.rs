@@ -226,6 +226,14 @@ impl Toolbox {
         self.engine.remove_persistent(pipeline).await
     }
 
+    /// What the container engine says that it is, such as `28.2.2`.
+    ///
+    /// # Errors
+    /// When it does not answer within 5 seconds.
+    pub async fn engine_version(&self) -> Result<String, EngineError> {
+        self.engine.version().await
+    }
+
     /// What providers have detached: for one environment, or for all. Sorted.
     ///
     /// # Errors

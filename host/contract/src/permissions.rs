@@ -461,5 +461,8 @@ mod tests {
         }
         "#);
         assert!(both.within(&asked) && both.within(&granted) && !asked.within(&granted));
+        let words = |permissions: &Permissions| permissions.in_words().remove(0).1;
+        insta::assert_snapshot!(words(&asked), @"");
+        insta::assert_snapshot!(words(&granted), @"");
     }
 }

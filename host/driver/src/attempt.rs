@@ -113,6 +113,11 @@ impl Attempt {
             }
         }
         let (step, attempt, masker) = (self.step.clone(), self.attempt, &self.shared.masker);
+        let outcome = match &end {
+            End::Undecided => "undecided",
+            End::Verdict(verdict) => verdict.outcome.name(),
+        };
+        tracing::Span::current().record("outcome", outcome);
         let kind = match end {
             End::Undecided => EventKind::StepUndecided { step, attempt },
             End::Verdict(verdict) => EventKind::StepFinished {

@@ -27,6 +27,7 @@ mod configure;
 mod diagnostic;
 mod dialect;
 mod editor;
+pub mod event;
 mod expression;
 mod fields;
 #[cfg(feature = "fuzzing")]

@@ -1,8 +1,8 @@
 //! Opening the database, and what can be asked of it.
 
 use crate::{
-    RunFilter, RunLock, RunSummary, StoreError, Watch, lists,
-    lists::{EndedRun, OpenGate, RunQuery},
+    RunFilter, RunLock, RunStands, RunSummary, StoreError, Watch, lists,
+    lists::{EndedRun, OpenGate, RunQuery, UnfinishedRun},
     lock::{self, FILE_MODE, Held},
     row::{GateRow, RequestRow, Standing},
     runs,
@@ -271,6 +271,38 @@ impl Store {
         runs::events(&self.reads, run).await
     }
 
+    /// At most `limit` events of a run from number `from` on, in order; none where it has no more, or where there is no such run.
+    ///
+    /// # Errors
+    /// As of [`Store::events`].
+    pub async fn events_from(&self, run: &RunId, from: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        runs::events_from(&self.reads, run, from, limit).await
+    }
+
+    /// At most `limit` runs of the same pipeline that have ended and were created before this one, the last one first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn runs_before(&self, run: &RunId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        runs::before(&self.reads, run, limit).await
+    }
+
+    /// How the runs stand that have not ended, that were created at `since_ms` or later, and those of `also`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn standings(&self, since_ms: u64, also: &[RunId]) -> Result<Vec<RunStands>, StoreError> {
+        runs::standings(&self.reads, since_ms, also).await
+    }
+
+    /// The run and the step of each gate that is open.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn gate_places(&self) -> Result<Vec<(RunId, String)>, StoreError> {
+        runs::gate_places(&self.reads).await
+    }
+
     /// The runs that `filter` names, the newest first.
     ///
     /// # Errors
@@ -343,19 +375,19 @@ impl Store {
         lists::reruns(&self.reads, run).await
     }
 
-    /// Runs that are neither over nor wait for people or a time, the oldest first, each with the run that it is a sub-run of.
+    /// The runs that are not over, the oldest first, with what whoever takes them up asks first.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn runs_going_on(&self) -> Result<Vec<(RunId, Option<RunId>)>, StoreError> {
-        lists::going_on(&self.reads).await
+    pub async fn left_runs(&self) -> Result<Vec<UnfinishedRun>, StoreError> {
+        lists::unfinished(&self.reads).await
     }
 
     /// The runs of the same group whose turn is before this one's, in the order of their turns.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn runs_before(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+    pub async fn runs_ahead(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
         lists::behind(&self.reads, run).await
     }
 

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
 use windlass_plugin::{Diagnostic, Severity, diagnostic};
 
-/// How long `wget` waits for an answer, in seconds: a service that needs longer is not healthy.
+/// How long `wget` may take, in seconds: a service that needs longer is not healthy. By `timeout`, since the option of its own
+/// for that kills some builds of it.
 const PATH_TIMEOUT_SECONDS: &str = "5";
 
 /// The configuration of an environment; each field is described in `descriptor.json`.
@@ -71,6 +72,8 @@ fn timeout_seconds() -> u32 {
 /// How it is seen that a container works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
+    /// What it is about, for people.
+    pub program: String,
     /// What is run in it; exit code 0 is well.
     pub argv: Vec<String>,
     /// Between two of them, in milliseconds.
@@ -105,12 +108,14 @@ impl Config {
             (Some(command), None, _) => command.clone(),
             (None, Some(path), Some(port)) => {
                 let url = format!("http://127.0.0.1:{port}{path}");
-                ["wget", "-q", "-T", PATH_TIMEOUT_SECONDS, "-O", "/dev/null", &url].map(str::to_owned).to_vec()
+                ["timeout", PATH_TIMEOUT_SECONDS, "wget", "-q", "-O", "/dev/null", &url].map(str::to_owned).to_vec()
             }
             (None, Some(_), None) => return Err("a health check by path needs a `port`; name it".to_owned()),
             _ => return Err("a health check is a `command` or a `path`; write one of the two".to_owned()),
         };
+        let program = if health.path.is_some() { Some("wget".to_owned()) } else { argv.first().cloned() };
         Ok(Some(Check {
+            program: program.unwrap_or_default(),
             argv,
             interval_ms: health.interval_seconds.saturating_mul(1000),
             timeout: Duration::from_secs(health.timeout_seconds.into()),
@@ -128,7 +133,8 @@ impl Config {
         }
         if self.registry_credentials.as_ref().is_some_and(|text| !text.starts_with("secret:")) {
             // The text itself is not shown: whoever writes a password here should not find it in a log.
-            let message = "this is not the reference of a secret; store the login in the vault, and write secret:engine/path";
+            let message =
+                "this is not the reference of a secret; store the login in the vault, and write secret:engine/path";
             found.push(diagnostic(Severity::Error, "/registry_credentials", message, ""));
         }
         found
@@ -239,7 +245,7 @@ mod tests {
         check(json!({"health": {"command": ["pg_isready"]}}), Ok(&["pg_isready"]));
         check(
             json!({"port": 8080, "health": {"path": "/x?y=$(id)"}}),
-            Ok(&["wget", "-q", "-T", "5", "-O", "/dev/null", "http://127.0.0.1:8080/x?y=$(id)"]),
+            Ok(&["timeout", "5", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/x?y=$(id)"]),
         );
         check(json!({"health": {"path": "/"}}), Err("needs a `port`"));
         check(json!({"port": 1, "health": {"path": "/", "command": ["a"]}}), Err("one of the two"));

@@ -232,7 +232,8 @@ fn roll_back(ask: &About) -> Answer {
     kept.tidy()?;
     let nothing = || ProviderError::NotFound(format!("there is nothing before {current} to go back to"));
     let entry = kept.book.previous().cloned().ok_or_else(nothing)?;
-    let gone = || ProviderError::NotFound(format!("{} was removed from the container engine; deploy it again", entry.id));
+    let gone =
+        || ProviderError::NotFound(format!("{} was removed from the container engine; deploy it again", entry.id));
     let container = containers::find(&entry.id)?.ok_or_else(gone)?;
     info(&format!("starting {} again, from {}", entry.id, entry.image));
     container.start_again()?;
@@ -270,9 +271,7 @@ fn status(ask: &About) -> Answer {
         };
     };
     let seen = Seen::of(&container)?;
-    let instance = |status: &str, health: &str| {
-        json!([{ "id": entry.id, "status": status, "health": health, "address": seen.address }])
-    };
+    let instance = |status: &str, health: &str| json!([{ "id": entry.id, "status": status, "health": health, "address": seen.address }]);
     if standing == Standing::Previous {
         let replaced = "another deployment has taken its place; a rollback goes back to it";
         return told("succeeded", replaced, instance("stopped", "unknown"));
@@ -365,7 +364,7 @@ fn watch(
 }
 
 fn check_failed(check: &Check, code: i32) -> String {
-    let program = check.argv.first().map(String::as_str).unwrap_or_default();
+    let program = &check.program;
     match code {
         126 | 127 => format!("its health check cannot be run: there is no {program} in the image"),
         code => format!("its health check fails: {program} exits {code}"),
@@ -374,7 +373,8 @@ fn check_failed(check: &Check, code: i32) -> String {
 
 /// What a container printed last, below a line of its own; nothing where it printed nothing.
 fn last_lines(container: &containers::Container) -> String {
-    let text = [containers::Output::Stdout, containers::Output::Stderr].map(|output| container.captured(output)).concat();
+    let text =
+        [containers::Output::Stdout, containers::Output::Stderr].map(|output| container.captured(output)).concat();
     tail(&text)
 }
 

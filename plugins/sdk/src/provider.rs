@@ -98,7 +98,9 @@ impl From<state::StateError> for ProviderError {
     fn from(error: state::StateError) -> Self {
         use state::StateError as E;
         match error {
-            E::Conflict => ProviderError::Conflict("another call has changed what is kept of the environment".to_owned()),
+            E::Conflict => {
+                ProviderError::Conflict("another call has changed what is kept of the environment".to_owned())
+            }
             E::Unavailable(text) => ProviderError::Unavailable(text),
             E::TooLarge(text) | E::Other(text) => ProviderError::Other(text),
         }

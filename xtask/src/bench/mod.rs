@@ -31,6 +31,7 @@ mod served;
 mod shapes;
 mod sqlite;
 mod steps;
+mod streams;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -79,6 +80,8 @@ enum Part {
     Search,
     /// Installing a plugin, from nothing and again.
     Install,
+    /// Following runs and logs of a server: how soon, and a thousand at once.
+    Streams,
 }
 
 /// Measures what was asked for.
@@ -130,6 +133,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     if wants(Part::Install) {
         install::measure(&mut report).await.context("install")?;
+    }
+    if wants(Part::Streams) {
+        streams::measure(&mut report).await.context("streams")?;
     }
     report.end();
     if let Some(path) = &options.json {

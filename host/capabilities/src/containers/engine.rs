@@ -20,6 +20,9 @@ const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// starting take tenths of a second; a machine under heavy load took 20 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How long the engine may take to say what it is: whoever asks wants to know whether it answers.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Requests that take as long as a step does (waiting, archives): bounded by the step's own deadline, not by this.
 const LONG_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -114,6 +117,20 @@ impl Engine {
         let docker = docker.map_err(|error| self.unavailable(&error))?;
         let docker = docker.negotiate_version().await.map_err(|error| self.unavailable(&error))?;
         Ok(Connection { patient: docker.clone().with_timeout(LONG_TIMEOUT), docker })
+    }
+
+    /// What the engine says that it is, such as `28.2.2`.
+    pub(crate) async fn version(&self) -> Result<String, EngineError> {
+        let asked = async {
+            let docker = &self.connect().await?.docker;
+            docker.version().await.map_err(|error| self.unavailable(&error))
+        };
+        let silent = || EngineError::Unavailable {
+            host: self.host.clone(),
+            why: format!("it has not answered in {} seconds", VERSION_TIMEOUT.as_secs()),
+        };
+        let version = tokio::time::timeout(VERSION_TIMEOUT, asked).await.map_err(|_| silent())??;
+        Ok(version.version.unwrap_or_else(|| "of an unknown version".to_owned()))
     }
 
     pub(super) fn unavailable(&self, error: &Error) -> EngineError {

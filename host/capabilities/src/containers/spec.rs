@@ -733,6 +733,37 @@ mod tests {
         "#);
     }
 
+    /// A container that outlives the call gets what any other gets: what is different stands here.
+    #[test]
+    fn what_the_engine_is_told_of_a_detached_container() {
+        let plain = plan(&spec()).unwrap().body;
+        let granted = ContainersScope { network: true, detached: true, ports: true, ..granted() };
+        let place = Place::new("me", &"acme:cloud".parse().unwrap(), "staging".parse().unwrap());
+        let check = |spec: &ContainerSpec| {
+            let none = Volumes::none("me".to_owned(), "r1".parse().unwrap());
+            Plan::check(spec, &granted, &BTreeSet::new(), &none, Some(&place)).unwrap()
+        };
+        let asked =
+            ContainerSpec { detach: Some("web".to_owned()), network: true, publish: vec![443, 80, 80], ..spec() };
+        let plan = check(&asked);
+        let mut body = plan.detached_body(HashMap::new());
+        let told = body.host_config.take().unwrap();
+        assert_eq!(told.mounts, None);
+        assert_eq!(body.exposed_ports, Some(vec!["443/tcp".to_owned(), "80/tcp".to_owned()]));
+        let config = HashMap::from([("max-size", "10m"), ("max-file", "3")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let bound = || Some(vec![PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: None }]);
+        let expect = HostConfig {
+            network_mode: Some("bridge".to_owned()),
+            log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(config) }),
+            port_bindings: Some(["443/tcp", "80/tcp"].map(|port| (port.to_owned(), bound())).into()),
+            ..plain.host_config.unwrap()
+        };
+        assert_eq!(told, expect);
+        let labels = body.labels.unwrap();
+        assert_eq!(labels.keys().collect::<Vec<_>>(), [LABEL_SPEC], "a plugin sets no label");
+        assert_ne!(labels[LABEL_SPEC], check(&ContainerSpec { publish: vec![443], ..asked }).digest);
+    }
+
     #[test]
     fn the_digest_knows_the_request_and_no_secret() {
         let with = |value: &str| {

@@ -198,11 +198,12 @@ impl World {
     }
 
     pub(crate) fn step(&self, step: &str, config: serde_json::Value) -> StepTools {
-        let plugin = PluginRef {
-            name: "acme:test".parse().unwrap(),
-            version: "0.1.0".parse().unwrap(),
-            digest: Digest::of(b""),
-        };
+        self.step_of("acme:test", step, config)
+    }
+
+    pub(crate) fn step_of(&self, plugin: &str, step: &str, config: serde_json::Value) -> StepTools {
+        let plugin =
+            PluginRef { name: plugin.parse().unwrap(), version: "0.1.0".parse().unwrap(), digest: Digest::of(b"") };
         let call = StepCall {
             plugin,
             step_type: "step.test".to_owned(),

@@ -14,6 +14,9 @@
 pub mod accounts;
 pub mod audit;
 pub mod environments;
+pub mod idempotency;
+pub mod sequences;
+pub mod triggers;
 pub mod workflows;
 
 use crate::{

@@ -153,7 +153,11 @@ fn the_documented_commands() {
     let list = client.get("/api/pipelines").expect(200).body;
     let used = &list["pipelines"][0];
     assert_eq!((used["id"].as_u64(), used["use_count"].as_u64()), (Some(5), Some(42)), "the most used first");
-    assert!(used["last_used_at"].as_u64().unwrap() > 1_700_000_000 && used["last_used_at"].as_u64().unwrap() < 10_000_000_000, "seconds");
+    assert!(
+        used["last_used_at"].as_u64().unwrap() > 1_700_000_000
+            && used["last_used_at"].as_u64().unwrap() < 10_000_000_000,
+        "seconds"
+    );
     assert_eq!(used["runs"], json!({ "total": 42, "completed": 0, "failed": 0, "running": 41 }));
 }
 
@@ -240,7 +244,11 @@ fn what_is_refused() {
     at(new(json!([{ "template_id": one }, { "template_id": two, "on_failure": "retry" }])), 400, "/steps/1/on_failure");
     at(client.post("/api/pipelines", json!({ "name": "", "steps": [] })), 400, "/name");
     at(client.post("/api/pipelines", json!({ "name": "x".repeat(201), "steps": [] })), 400, "/name");
-    at(client.post("/api/pipelines", json!({ "name": "x", "description": "x".repeat(5001), "steps": [] })), 400, "/description");
+    at(
+        client.post("/api/pipelines", json!({ "name": "x", "description": "x".repeat(5001), "steps": [] })),
+        400,
+        "/description",
+    );
     client.post("/api/pipelines", json!({ "name": "x", "steps": [], "extra": 1 })).expect(400);
     let template = |more: Value| {
         let mut body = json!({ "name": "t", "prompt": "p" });
@@ -254,7 +262,12 @@ fn what_is_refused() {
     at(template(json!({ "id": 1 })), 400, "/id");
     at(client.put("/api/workflows", json!({ "name": "t", "prompt": "p" })), 400, "/id");
     client.put("/api/workflows", json!({ "id": 999, "name": "t", "prompt": "p" })).expect(404);
-    client.put("/api/pipelines", json!({ "id": 999, "name": "t", "steps": [{ "template_id": one }, { "template_id": two }] })).expect(404);
+    client
+        .put(
+            "/api/pipelines",
+            json!({ "id": 999, "name": "t", "steps": [{ "template_id": one }, { "template_id": two }] }),
+        )
+        .expect(404);
     at(act(&client, json!({ "action": "start" })), 400, "/pipeline_id");
     at(act(&client, json!({ "action": "advance" })), 400, "/run_id");
     act(&client, json!({ "action": "explode" })).expect(400);
@@ -269,7 +282,12 @@ fn what_is_refused() {
     let run = start(&client, id);
     let renamed = json!({ "id": one, "name": "Uno", "prompt": "Do it", "manual": true });
     client.put("/api/workflows", renamed).expect(200);
-    client.put("/api/pipelines", json!({ "id": id, "name": "kept", "steps": [{ "template_id": two }, { "template_id": two }] })).expect(200);
+    client
+        .put(
+            "/api/pipelines",
+            json!({ "id": id, "name": "kept", "steps": [{ "template_id": two }, { "template_id": two }] }),
+        )
+        .expect(200);
     client.send_json("DELETE", "/api/pipelines", &json!({ "id": id })).expect(200);
     client.send_json("DELETE", "/api/pipelines", &json!({ "id": id })).expect(404);
     let shown = stands(&client, &run["id"], |run| run["status"] == "running");

@@ -13,11 +13,11 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod environments;
+pub mod idempotency;
 pub mod sequences;
 pub mod triggers;
 pub mod workflows;
-pub mod idempotency;
-pub mod environments;
 
 use crate::{
     StoreError,

@@ -122,7 +122,8 @@ async fn look_on(board: Board) {
 async fn look(store: &Store, before: Option<&Seen>) -> Result<Seen, StoreError> {
     let at_ms = crate::clock::now_ms();
     let unfinished = |stands: &&Arc<RunStands>| stands.outcome.is_none();
-    let known = before.map(|seen| seen.runs.values().filter(unfinished).map(|stands| stands.run.clone()).collect());
+    let known: Option<Vec<RunId>> =
+        before.map(|seen| seen.runs.values().filter(unfinished).map(|stands| stands.run.clone()).collect());
     let since = before.map_or(at_ms, |seen| seen.at_ms).saturating_sub(RECENT_MS);
     let runs = store.standings(since, &known.unwrap_or_default()).await?;
     let gates = store.gate_places().await?;

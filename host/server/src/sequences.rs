@@ -253,7 +253,7 @@ impl App {
         let asked = sequence::advance(&run, success, error);
         let (step, vote, comment) = asked.map_err(|error| Problem::told(Kind::Conflict, &error))?;
         // Bound to the step that was waiting: of two at the same time, the other finds it decided.
-        let request = Request::Vote { step, vote, comment };
+        let request = Request::Vote { step, vote, comment, email: None };
         self.runs().ask(run.id(), Asked { request, by: by.to_owned() }).await?;
         self.sequence_run(row).await
     }

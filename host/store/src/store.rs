@@ -387,7 +387,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn runs_before(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+    pub async fn runs_ahead(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
         lists::behind(&self.reads, run).await
     }
 

@@ -21,6 +21,7 @@ mod schedule;
 mod signature;
 mod spec;
 
+pub(crate) use deliver::start;
 pub(crate) use spec::TriggerSpec;
 
 use crate::{App, Problem, clock::now_ms, problem::Kind, secrets};

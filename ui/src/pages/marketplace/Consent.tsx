@@ -18,8 +18,9 @@ import { ErrorState } from '@/ui/places'
 import { Duration } from '@/ui/Time'
 import { toast } from '@/ui/toast'
 import { alarm, planVerb, sentence, type InstallPlan, type PlannedChange } from './model'
-import { Permissions, PluginName, Words } from './parts'
+import { Permissions, PluginName } from './parts'
 import ui from '@/ui/ui.module.css'
+import { Words } from '@/ui/Words'
 import css from './market.module.css'
 
 /** What is wanted: a plugin, and the version or requirement where it is not the newest. */

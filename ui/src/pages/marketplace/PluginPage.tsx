@@ -33,9 +33,10 @@ import { Tabs } from '@/ui/Tabs'
 import { Time } from '@/ui/Time'
 import { ConsentDialog, type Wanted } from './Consent'
 import { hostOf, nameParts, releaseStatus, schemaRows, stepSnippet, STATE_MEANS, type SchemaRow, type StepPage } from './model'
-import { KindBadge, Monogram, Permissions, PluginName, ReleaseBadge, VerifiedMark, Words } from './parts'
+import { KindBadge, Monogram, Permissions, PluginName, ReleaseBadge, VerifiedMark } from './parts'
 import { RemoveDialog } from './Remove'
 import type { PLUGIN_TABS } from './routes'
+import { Words } from '@/ui/Words'
 import css from './market.module.css'
 
 type MarketPlugin = components['schemas']['MarketPlugin']

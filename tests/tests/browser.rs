@@ -51,5 +51,9 @@ fn a_newcomers_day() {
         .env("PICTURES", &pictures)
         .status()
         .expect("node starts; scripts/setup-node.sh says what is needed");
-    assert!(status.success(), "the day went wrong; what it printed is above, and pictures are in {}", pictures.display());
+    assert!(
+        status.success(),
+        "the day went wrong; what it printed is above, and pictures are in {}",
+        pictures.display()
+    );
 }

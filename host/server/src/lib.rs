@@ -17,7 +17,10 @@
 //!
 //! **Not here.** What a pipeline means (`manifest`), what a run does next (`engine`), SQL (`store`).
 
-#![allow(clippy::result_large_err, reason = "a problem is made once, where a request ends: its size is not on any hot path")]
+#![allow(
+    clippy::result_large_err,
+    reason = "a problem is made once, where a request ends: its size is not on any hot path"
+)]
 
 mod access;
 mod api;

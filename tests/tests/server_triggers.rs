@@ -1,5 +1,7 @@
 //! What begins runs by itself, through a real server: signed requests, repositories' events, and times.
 
+#![allow(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -382,7 +384,7 @@ fn no_delivery_is_lost_or_begun_twice() {
                         }));
                         match sent {
                             Ok(reply) if reply.status == 202 => {
-                                ids.push(reply.body["run"].as_str().unwrap().to_owned())
+                                ids.push(reply.body["run"].as_str().unwrap().to_owned());
                             }
                             _ => break,
                         }

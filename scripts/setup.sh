@@ -25,6 +25,7 @@ if $tests; then
   phase "container registry and other tools of the tests" scripts/setup-apt.sh --tests
   phase "tools of the example plugins' languages" scripts/setup-plugin-tools.sh
   phase "identity provider of the tests" scripts/setup-oidc.sh
+  phase "tool that tests the API against its description" scripts/setup-schemathesis.sh
   phase "stock tools of the registry tests (wkg, oras, cosign)" scripts/setup-stock-tools.sh
   phase "container images for the tests" scripts/test-images.sh
 fi

@@ -68,8 +68,9 @@ pub(crate) struct ModuleSchema {
     /// JSON Schema of its configuration, which says all of it.
     #[schema(value_type = Object)]
     pub config_schema: Value,
-    /// JSON Schema of its results.
-    #[schema(value_type = Object)]
+    /// JSON Schema of its results, where the plugin gives one.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    #[schema(value_type = Option<Object>)]
     pub output_schema: Value,
 }
 
@@ -88,7 +89,6 @@ pub(crate) struct ConfigField {
     pub required: bool,
     /// What it is otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub default_value: Option<Value>,
     /// What it means.
     pub description: String,

@@ -74,6 +74,8 @@ fn permissions() -> Value {
                 "properties": {
                     "images": patterns("Which images."),
                     "network": { "type": "boolean", "default": false, "description": "Whether a container may have a network." },
+                    "detached": { "type": "boolean", "default": false, "description": "Whether a provider's containers may outlive its calls." },
+                    "ports": { "type": "boolean", "default": false, "description": "Whether those may be reached at ports of the engine's machine, on its loopback address." },
                     "memory-mib": { "type": "integer", "minimum": 0, "default": 4096, "description": "Ceiling in MiB." },
                     "cpu-millis": { "type": "integer", "minimum": 0, "default": 2000, "description": "Ceiling in thousandths of a processor." }
                 }

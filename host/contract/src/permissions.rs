@@ -462,7 +462,7 @@ mod tests {
         "#);
         assert!(both.within(&asked) && both.within(&granted) && !asked.within(&granted));
         let words = |permissions: &Permissions| permissions.in_words().remove(0).1;
-        insta::assert_snapshot!(words(&asked), @"");
-        insta::assert_snapshot!(words(&granted), @"");
+        insta::assert_snapshot!(words(&asked), @"start containers from the images that your pipeline names, acme/*; with a network; at most 8192 MiB of memory and 4 processors each; WHICH GO ON when it is done, until they are removed, and can be reached at ports of this machine (127.0.0.1)");
+        insta::assert_snapshot!(words(&granted), @"start containers from the images that your pipeline names; without a network; at most 1024 MiB of memory and 4 processors each; WHICH GO ON when it is done, until they are removed");
     }
 }

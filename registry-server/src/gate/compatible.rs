@@ -141,7 +141,11 @@ mod tests {
         let old = provider("cloud", json(r#"["deploy", "status"]"#), json("[]"));
         assert_eq!(descriptor_breaks(&old, &old), Vec::<String>::new());
         let new = provider("clouds", json(r#"["deploy", "rollback"]"#), json(r#"["region"]"#));
-        insta::assert_snapshot!(descriptor_breaks(&old, &new).join("\n"), @"");
+        insta::assert_snapshot!(descriptor_breaks(&old, &new).join("\n"), @"
+        it is the provider clouds and was cloud
+        the provider has no status any more
+        the config of the provider: region is required
+        ");
     }
 
     #[test]

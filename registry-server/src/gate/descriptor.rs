@@ -60,7 +60,7 @@ fn check_provider(provider: &ProviderDescriptor) -> Result<(), String> {
     if provider.regions.len() > MAX_REGIONS {
         return Err(format!("{name} has more than {MAX_REGIONS} regions"));
     }
-    provider.regions.iter().try_for_each(|region| check_line("regions", &name, region))
+    provider.regions.iter().try_for_each(|region| check_line("region", &name, region))
 }
 
 fn check_line(key: &str, of: &str, text: &str) -> Result<(), String> {
@@ -145,7 +145,18 @@ mod tests {
             with("regions", json!(["eu", ""])),
             with("regions", json!(vec!["eu"; MAX_REGIONS + 1])),
         ];
-        insta::assert_snapshot!(providers.join("\n"), @"");
+        insta::assert_snapshot!(providers.join("\n"), @"
+        accepted
+        accepted
+        the title of the provider cloud is one line of 1 to 200 characters
+        the title of the provider cloud is one line of 1 to 200 characters
+        the docs of the provider cloud are text of at most 65536 bytes
+        the config_schema of the provider cloud is not a JSON Schema object
+        the config_schema of the provider cloud is not a JSON Schema: Resource 'file:///etc/passwd' is not present in a registry and retrieving it failed: `resolve-file` feature or a custom resolver is required to resolve external schemas via files
+        the provider cloud can be asked nothing: name its `verbs`, such as `deploy`
+        the region of the provider cloud is one line of 1 to 200 characters
+        the provider cloud has more than 200 regions
+        ");
         let unknown: Result<Descriptor, _> = serde_json::from_value(json!({"provider": {"name": "Acme Cloud"}}));
         assert!(unknown.unwrap_err().to_string().contains("lower-case letters"));
         insta::assert_snapshot!(all.join("\n"), @r#"

@@ -749,7 +749,7 @@ mod tests {
         let mut body = plan.detached_body(HashMap::new());
         let told = body.host_config.take().unwrap();
         assert_eq!(told.mounts, None);
-        assert_eq!(body.exposed_ports, Some(vec!["443/tcp".to_owned(), "80/tcp".to_owned()]));
+        assert_eq!(body.exposed_ports, Some(vec!["80/tcp".to_owned(), "443/tcp".to_owned()]));
         let config = HashMap::from([("max-size", "10m"), ("max-file", "3")].map(|(k, v)| (k.to_owned(), v.to_owned())));
         let bound = || Some(vec![PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: None }]);
         let expect = HostConfig {

@@ -5,11 +5,17 @@
 //!   [`KEPT_MS`], over restarts too; another request with the same key is refused.
 //! - A request that was begun is carried to its end, whether or not the client is still there.
 //! - Where a server ended between effect and answer, nobody guesses: the answer says that it is not known.
-//! - No secret is kept: what answers with one takes no keys ([`ANSWERS_WITH_A_SECRET`]), which is said there by nothing happening.
+//! - No secret is kept: where an answer has one, a key has no effect ([`WITHOUT`]).
 //!
 //! **Not here.** What is refused because there is no room ([`Problem`]s 429 and 503): that had no effect, and may be sent again with its key.
 
-use crate::{App, Problem, access, access::Caller, clock::now_ms, edge, problem::Kind};
+use crate::{
+    App, Problem, access,
+    access::Caller,
+    clock::now_ms,
+    edge::{self, MAX_BODY},
+    problem::Kind,
+};
 use axum::{
     body::{Body, to_bytes},
     extract::{MatchedPath, Request, State},
@@ -32,14 +38,18 @@ const REPLAYED: &str = "idempotency-replayed";
 pub(crate) const KEPT_MS: u64 = 24 * 3_600_000;
 /// The longest key, in characters: 255.
 pub(crate) const MAX_KEY: usize = 255;
-/// The largest body of a request that may be sent again, in bytes: 2 MiB, as of any other.
-pub(crate) const MAX_REQUEST: usize = 2 * 1024 * 1024;
 /// The largest answer that is kept, in bytes: 64 KiB. They are a line or two. Of a larger one, that it was given is kept.
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
-/// What answers with a secret that is seen once, or signs in: a key has no effect there.
-pub(crate) const ANSWERS_WITH_A_SECRET: [&str; 4] =
-    ["/api/v1/session", "/api/v1/tokens", "/api/v1/workflows/{name}/triggers", "/api/v1/triggers/{id}/rotate"];
+/// Where a key has no effect: what answers with a secret that is seen once, or signs in; and what changes nothing.
+const WITHOUT: [&str; 6] = [
+    "/api/v1/session",
+    "/api/v1/tokens",
+    "/api/v1/workflows/{name}/triggers",
+    "/api/v1/triggers/{id}/rotate",
+    "/api/v1/lint",
+    "/api/v1/plugins/plan",
+];
 
 /// The requests that this process is carrying out.
 #[derive(Default)]
@@ -78,7 +88,7 @@ impl Drop for Mark {
 fn key(parts: &Parts) -> Result<Option<String>, Problem> {
     let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let Some(key) = parts.headers.get(HEADER) else { return Ok(None) };
-    if parts.method != Method::POST || ANSWERS_WITH_A_SECRET.contains(&route) {
+    if parts.method != Method::POST || WITHOUT.contains(&route) {
         return Ok(None);
     }
     match key.to_str() {
@@ -121,8 +131,8 @@ async fn noted(
     body: Body,
     next: Next,
 ) -> Result<Response, Problem> {
-    let body = to_bytes(body, MAX_REQUEST).await.map_err(|_| {
-        Problem::new(Kind::TooLarge, format!("the body cannot be read, or has more than {MAX_REQUEST} bytes"))
+    let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
+        Problem::new(Kind::TooLarge, format!("the body cannot be read, or has more than {MAX_BODY} bytes"))
     })?;
     let request = digest(&parts, &body);
     let Some(mark) = Mark::new(app, (caller.name.clone(), key)) else {
@@ -140,7 +150,7 @@ async fn noted(
         Begun::Unanswered => {
             return Err(Problem::new(
                 Kind::OutcomeUnknown,
-                "this request was begun before the server ended, and what came of it is not known",
+                "this request was begun and ended without an answer, and what came of it is not known",
             )
             .help("look whether it has had its effect; if not, send it with a new key"));
         }

@@ -197,6 +197,16 @@ impl SignIns {
         Ok(())
     }
 
+    /// The password was wrong. The wait begins when that is told, not when it was tried.
+    pub(crate) fn failed(&self, name: &str, address: Option<IpAddr>, now_ms: u64) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for who in whos(name, address) {
+            if let Some(wrong) = table.get_mut(&who) {
+                wrong.last_ms = wrong.last_ms.max(now_ms);
+            }
+        }
+    }
+
     /// The password was right. The name begins anew; the address has one wrong one less, so that one's own account does not help to guess
     /// at others'.
     pub(crate) fn succeeded(&self, name: &str, address: Option<IpAddr>) {
@@ -266,6 +276,9 @@ mod tests {
             sign_ins.begin("ADA", None, now).unwrap();
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
+        // Checking took a while: the wait is from then on.
+        sign_ins.failed("ada", None, now + 5_000);
+        assert!(sign_ins.begin("ada", None, now + 60_000).is_err());
         sign_ins.succeeded("ada", None);
         for _ in 0..FREE_BY_NAME {
             sign_ins.begin("ada", None, now).unwrap();

@@ -154,6 +154,7 @@ pub(crate) async fn set_password(
             // Who found a browser open guesses here as well as at the sign-in.
             sign_ins.begin(&user.name, super::address(), now_ms())?;
             if !app.access().passwords.verify(current.unwrap_or_default(), user.password).await? {
+                sign_ins.failed(&user.name, super::address(), now_ms());
                 return Err(Problem::field("/current", "this is not the password that is set"));
             }
             sign_ins.succeeded(&user.name, super::address());

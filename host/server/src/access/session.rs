@@ -175,6 +175,7 @@ pub(crate) async fn by_password(app: &App, headers: &HeaderMap, user: &str, pass
             begin(app, headers, &account, "password").await
         }
         known => {
+            sign_ins.failed(user, address, now_ms());
             // What was typed as a name may be a password, so it is written down only where it is a name.
             refused(app, known.as_ref().map(|user| user.name.as_str()), "password").await?;
             Err(wrong("the name or the password is not right"))

@@ -173,9 +173,16 @@ impl SubRunTask {
             Err(StoreError::UnknownRun { .. }) => {
                 let parent = Parent { run: self.shared.run.clone(), step: self.step.clone(), attempt: self.attempt };
                 let origin = Origin { by: self.by.clone(), parent: Some(parent), ..Origin::default() };
+                // What its step leaves out is what the workflow says it is then.
+                let mut inputs = self.inputs.clone();
+                for (name, declared) in &self.plan.inputs {
+                    if let (None, Some(default)) = (inputs.get(name), &declared.default) {
+                        inputs.insert(name.clone(), default.clone());
+                    }
+                }
                 let new = NewRun {
                     plan: self.plan.clone(),
-                    inputs: self.inputs.clone(),
+                    inputs,
                     file: None,
                     workspace: Workspace::LikeRun(self.shared.run.clone()),
                     origin,

@@ -20,6 +20,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use windlass_capabilities::StepTools;
 use windlass_contract::{CodedError, RunId, StepName};
 use windlass_engine::{Command, Event, EventKind, GateView, InFlight, Run, RunStatus, StepState};
@@ -257,8 +258,12 @@ impl Carrier {
         let (run, name) = (self.shared.run.clone(), step.clone());
         let _ = self.notices.send(Notice::Began { run, step: name, attempt, again: again.is_some() });
         let shared = Arc::clone(&self.shared);
+        let span = tracing::info_span!(
+            "step", run = %shared.run, step = %step, attempt, plugin = %work.plugin, step_type = %work.step_type,
+            outcome = tracing::field::Empty,
+        );
         let attempt = Attempt { shared, step, work, attempt, config, timeout_ms, warnings, again, stop, log };
-        self.tasks.spawn(attempt.carry_out());
+        self.tasks.spawn(attempt.carry_out().instrument(span));
     }
 
     pub(crate) fn start_again(&mut self, run: &Run, begin: Begin) {
@@ -310,6 +315,20 @@ impl Carrier {
         if let Some(sub_run) = flight.sub_run.cloned() {
             self.start_sub_run(run, flight.step, attempt, sub_run, inputs, true);
         }
+    }
+
+    /// Goes on with the sub-runs that waited and have ended meanwhile, whoever has carried them out.
+    pub(crate) async fn look_at_parked(&mut self, run: &Run) -> Result<(), DriverError> {
+        for flight in run.in_flight() {
+            let key = (flight.step.name.clone(), flight.attempt);
+            let Some(sub_run) = flight.sub_run.filter(|_| self.parked.contains(&key)) else { continue };
+            if self.shared.host.parts.store.run(sub_run).await?.outcome.is_some() {
+                self.parked.remove(&key);
+                let inputs = flight.config.as_object().cloned().unwrap_or_default();
+                self.start_sub_run(run, flight.step, flight.attempt, sub_run.clone(), inputs, false);
+            }
+        }
+        Ok(())
     }
 
     /// What a run that was taken up is asked first, and all that is outstanding; gives the commands that are now to be acted on.

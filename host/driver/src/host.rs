@@ -262,7 +262,7 @@ impl Host {
     }
 
     /// Rings after a run of this home has ended, in whatever process.
-    pub(crate) fn ended(&self) -> watch::Receiver<()> {
+    pub fn ended(&self) -> watch::Receiver<()> {
         bell(&self.parts.ended, || self.parts.store.ended())
     }
 
@@ -288,6 +288,18 @@ impl Host {
         let secrets = events.first().map(|event| secrets_in(&event.kind)).unwrap_or_default();
         let (commands, fresh) = (Vec::new(), Vec::new());
         Ok(Claim { run: state, next, commands, taken_up: true, fresh, secrets, _lock: lock })
+    }
+
+    /// Whether whoever takes a run up has something to do: something of it is under way or due, or was asked and not answered. A run
+    /// may wait for people and have a step under way beside that.
+    ///
+    /// # Errors
+    /// When there is none, or its history does not fit.
+    pub async fn has_work(&self, run: &RunId) -> Result<bool, DriverError> {
+        let state = self.read(run).await?;
+        let waits = |command: &Command| matches!(command, Command::AskFate { .. } | Command::AwaitGate { .. });
+        let under_way = state.in_flight().iter().any(|flight| flight.sub_run.is_none());
+        Ok(under_way || !state.outstanding().iter().all(waits) || !self.parts.store.requests(run).await?.is_empty())
     }
 
     /// A run as it stands, whoever carries it out.

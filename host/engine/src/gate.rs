@@ -316,3 +316,28 @@ pub(crate) fn short(value: &Value) -> String {
     }
     text.chars().take(MAX_CHARS).chain(['…']).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn approvers_are_named_by_name_or_address() {
+        let named =
+            |who: &[&str], by, email| is_named(&who.iter().map(|&who| who.to_owned()).collect::<Vec<_>>(), by, email);
+        let table = [
+            (&["ada"][..], "ada", None, true),
+            (&["Ada"], "aDA", None, true),
+            (&["Zoë"], "ZOË", None, true),
+            (&["ada@x.test"], "ada", None, false),
+            (&["ADA@x.test"], "ada", Some("ada@X.test"), true),
+            (&["bob", "ada"], "ada", None, true),
+            (&["bob"], "ada", Some("ada@x.test"), false),
+            (&["ad"], "ada", None, false),
+            (&[], "ada", None, false),
+        ];
+        for (who, by, email, expect) in table {
+            assert_eq!(named(who, by, email), expect, "{who:?} {by} {email:?}");
+        }
+    }
+}

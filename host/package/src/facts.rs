@@ -46,11 +46,17 @@ pub fn check_facts(name: &str, facts: &Inspection, permissions: &Permissions) ->
             why: format!("it imports {}", facts.unknown_imports.join("; ")),
         });
     }
-    if !facts.kinds.contains(&PluginKind::Step) {
-        return Err(PackageError::BadComponent {
-            name: name.to_owned(),
-            why: "it does not export windlass:plugin/step, the only kind of plugin so far".to_owned(),
-        });
+    let is = |kind| facts.kinds.contains(&kind);
+    let bad = |why: &str| Err(PackageError::BadComponent { name: name.to_owned(), why: why.to_owned() });
+    if !is(PluginKind::Step) && !is(PluginKind::Provider) {
+        return bad(
+            "it exports neither windlass:plugin/step nor windlass:plugin/provider, the kinds of plugins so far",
+        );
+    }
+    if is(PluginKind::Provider) && facts.imports.contains(&Interface::Artifacts) {
+        return bad(
+            "it is a provider and imports `artifacts`, which belong to runs: put the step into a plugin of its own",
+        );
     }
     check_imports(name, &facts.imports, permissions)
 }

@@ -1,7 +1,22 @@
 //! The server's parts, and how it starts and ends.
 
 use crate::{
-    Problem, access::first_admin, api, board::Board, follow::Following, plugins::Plugins, runs::Runs, streams::Streams,
+    Problem,
+    access::{Access, first_admin, oidc::Providers},
+    api,
+    board::Board,
+    config::Config,
+    edge,
+    environments::Environments,
+    follow::Following,
+    idempotency::UnderWay,
+    metrics::Metrics,
+    plugins::Plugins,
+    runs::Runs,
+    sequences,
+    streams::Streams,
+    triggers,
+    triggers::Triggers,
     workflows::Workflows,
 };
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -37,11 +52,16 @@ struct Parts {
     vault: Vault,
     records: Records,
     plugins: Arc<Plugins>,
+    environments: Environments,
     runs: Runs,
+    metrics: Arc<Metrics>,
     board: Board,
     following: Following,
     streams: Streams,
     workflows: Workflows,
+    access: Access,
+    under_way: UnderWay,
+    triggers: Triggers,
 }
 
 impl App {
@@ -66,8 +86,16 @@ impl App {
         &self.0.plugins
     }
 
+    pub(crate) fn environments(&self) -> &Environments {
+        &self.0.environments
+    }
+
     pub(crate) fn runs(&self) -> &Runs {
         &self.0.runs
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// What changes among all runs.
@@ -88,6 +116,18 @@ impl App {
     pub(crate) fn workflows(&self) -> &Workflows {
         &self.0.workflows
     }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    pub(crate) fn under_way(&self) -> &UnderWay {
+        &self.0.under_way
+    }
+
+    pub(crate) fn triggers(&self) -> &Triggers {
+        &self.0.triggers
+    }
 }
 
 /// Serves until `stop` comes. `ready` is told the address, and the first administrator's key where one was made.
@@ -100,20 +140,39 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Problem> {
     let Settings { listen, public_url, home, project, host, vault } = settings;
+    let config = Config::read(home.root())?;
+    let access = Access::new(Providers::new(config.oidc, home.root())?);
     let records = Records::open(home.root()).await?;
     let listener = TcpListener::bind(listen).await.map_err(|error| Problem::internal(format!("{listen}: {error}")))?;
     let address = listener.local_addr().map_err(Problem::internal)?;
     let plugins = Arc::new(Plugins::new(home, project));
-    let runs = Runs::new(host.clone(), Arc::clone(&plugins));
+    let metrics = Arc::new(Metrics::new());
+    let runs = Runs::new(host.clone(), Arc::clone(&plugins), Arc::clone(&metrics));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
+    let triggers = Triggers::open(&records).await?;
     let board = Board::new(host.store().clone());
     let following = Following::new(host.store().clone(), runs.clone(), board.clone());
-    let streams = Streams::default();
-    let workflows = Workflows::new();
-    let parts = Parts { public_url, host, vault, records, plugins, runs, board, following, streams, workflows };
-    let app = App(Arc::new(parts));
+    let app = App(Arc::new(Parts {
+        public_url,
+        host,
+        vault,
+        records,
+        plugins,
+        environments: Environments::default(),
+        runs,
+        metrics,
+        board,
+        following,
+        streams: Streams::default(),
+        workflows: Workflows::new(),
+        access,
+        under_way: UnderWay::default(),
+        triggers,
+    }));
     app.runs().take_up_all().await?;
+    sequences::forget_unbegun(&app).await?;
+    triggers::start(&app);
     ready(address, key);
     let router = api::router(&app);
     let streams = app.streams().clone();
@@ -122,10 +181,9 @@ pub async fn serve(
         // They would go on for as long as somebody reads them.
         streams.stop();
     };
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop)
-        .await
-        .map_err(Problem::internal)?;
+    let bounds = windlass_serving::Bounds { connections: edge::MAX_CONNECTIONS, grace: Some(edge::GRACE) };
+    windlass_serving::serve(listener, router, bounds, stop).await;
+    app.triggers().end().await;
     app.runs().end().await;
     app.records().close().await;
     app.host().store().close().await;

@@ -9,7 +9,7 @@
 //! - However the carrying out of a run ends, by a panic too, its place is free and nobody follows it in vain.
 //! - When the server ends, runs are let go of as they stand: their containers go on, and the next start adopts them.
 
-use crate::{Problem, clock::now_ms, plugins::Plugins, problem::Kind};
+use crate::{Problem, clock::now_ms, metrics::Metrics, plugins::Plugins, problem::Kind};
 use futures::FutureExt as _;
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use windlass_contract::RunId;
 use windlass_driver::{Asked, Claim, DriverError, Ending, Host, NewRun, Notice, Stop, Terms, Workspace, carry_out};
 use windlass_engine::RerunFrom;
-use windlass_store::StoreError;
+use windlass_store::{StoreError, UnfinishedRun};
 
 /// How many runs are carried out at once. A run that only waits is not among them. Each holds some kilobytes and one open file; what
 /// steps may hold is bounded by the sandbox's places.
@@ -48,6 +48,7 @@ pub(crate) struct Runs(Arc<Parts>);
 struct Parts {
     host: Host,
     plugins: Arc<Plugins>,
+    metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     active: Mutex<Active>,
@@ -129,11 +130,12 @@ impl Drop for Taking {
 }
 
 impl Runs {
-    pub(crate) fn new(host: Host, plugins: Arc<Plugins>) -> Runs {
+    pub(crate) fn new(host: Host, plugins: Arc<Plugins>, metrics: Arc<Metrics>) -> Runs {
         let (due, _) = watch::channel(());
         Runs(Arc::new(Parts {
             host,
             plugins,
+            metrics,
             places: Arc::new(Semaphore::new(MAX_ACTIVE)),
             queue: Arc::new(Semaphore::new(MAX_ACTIVE + MAX_QUEUED)),
             active: Mutex::default(),
@@ -160,6 +162,11 @@ impl Runs {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Waits until another run may begin. It may be taken by somebody else before it is asked for.
+    pub(crate) async fn wait_for_room(&self) {
+        let _ = self.0.queue.acquire().await;
     }
 
     /// Begins a run that repeats another one.
@@ -212,22 +219,31 @@ impl Runs {
     /// Takes up what an earlier server left, and from now on each run whose gate's time comes: called once, at the start. What is taken
     /// up goes on beside the start, in the order of the runs' creation.
     pub(crate) async fn take_up_all(&self) -> Result<(), Problem> {
-        let left = self.0.host.store().runs_going_on().await?;
+        let left = self.0.host.store().left_runs().await?;
         let runs = self.clone();
         self.0.tasks.spawn(async move {
-            for (run, parent) in left {
-                let carried = match parent {
-                    Some(parent) => runs.0.host.is_carried_by_parent(&run, &parent).await.unwrap_or(false),
-                    None => false,
-                };
-                if !carried {
+            // First what certainly goes on: of what waits, only a replay tells whether something is under way besides.
+            let (waiting, going): (Vec<_>, Vec<_>) = left.into_iter().partition(|run| run.waits);
+            for run in going.into_iter().chain(waiting) {
+                if runs.is_to_be_taken_up(&run).await {
                     let Some(place) = runs.place().await else { return };
-                    runs.0.tasks.spawn(runs.clone().take_up(run, place, 0));
+                    runs.0.tasks.spawn(runs.clone().take_up(run.id, place, 0));
                 }
             }
         });
         self.0.tasks.spawn(wake_gates(self.clone()));
         Ok(())
+    }
+
+    /// Whether a run that is not over is to be taken up by itself. Where that cannot be told, taking it up says why.
+    async fn is_to_be_taken_up(&self, run: &UnfinishedRun) -> bool {
+        let host = &self.0.host;
+        if let Some(parent) = &run.parent
+            && host.is_carried_by_parent(&run.id, parent).await.unwrap_or(false)
+        {
+            return false;
+        }
+        !run.waits || host.has_work(&run.id).await.unwrap_or(true)
     }
 
     /// Lets go of every run as it stands.
@@ -312,7 +328,7 @@ impl Runs {
     }
 
     fn carry(&self, claim: Claim, place: Place, tries: u32) {
-        let run = claim.run().id().clone();
+        let (run, created_ms) = (claim.run().id().clone(), claim.run().created_ms());
         let number = {
             let mut active = self.active();
             active.taken += 1;
@@ -332,7 +348,13 @@ impl Runs {
             };
             drop(taking);
             match ending {
-                Ok(Some(Ok(ending))) => runs.left(&run, &ending).await,
+                Ok(Some(Ok(ending))) => {
+                    if let Ending::Finished(outcome) = ending {
+                        let took = Duration::from_millis(now_ms().saturating_sub(created_ms));
+                        runs.0.metrics.run_ended(outcome, took);
+                    }
+                    runs.left(&run, &ending).await;
+                }
                 Ok(Some(Err(error))) => runs.try_again(run, &error, tries),
                 Ok(None) => {}
                 Err(_) => runs.try_again(run, &DriverError::Panicked("see the lines before".to_owned()), tries),

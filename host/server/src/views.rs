@@ -385,3 +385,94 @@ fn tail(
     let first = count - lines.len() as u64 + 1;
     Ok((first, lines.into_iter().map(text).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use windlass_store::GateRow as Stored;
+
+    #[test]
+    fn figures_of_runs() {
+        let ended = |outcome, took_ms| EndedRun { name: "ci".to_owned(), outcome, took_ms };
+        assert_eq!(figures([].iter()), Figures::default());
+        let one = [ended(Outcome::Failed, 7)];
+        assert_eq!(figures(one.iter()), Figures { success_rate: Some(0.0), median_ms: Some(7), p95_ms: Some(7) });
+        // The order in which they come plays no part.
+        let many: Vec<EndedRun> = (1..=100).rev().map(|took| ended(Outcome::Succeeded, took)).collect();
+        assert_eq!(figures(many.iter()), Figures { success_rate: Some(1.0), median_ms: Some(50), p95_ms: Some(95) });
+        let two = [ended(Outcome::Succeeded, 10), ended(Outcome::Cancelled, 30)];
+        assert_eq!(figures(two.iter()), Figures { success_rate: Some(0.5), median_ms: Some(10), p95_ms: Some(30) });
+    }
+
+    #[test]
+    fn long_texts_are_cut_where_a_character_ends() {
+        let long = "ä".repeat(MAX_SHOWN_BYTES);
+        let given = json!({ "short": "x", "long": long, "list": [long], "n": 1, "deep": { "long": long } });
+        let shown = Value::Object(shown(given.as_object().expect("an object")));
+        let cut = format!("{}… ({} bytes in all)", "ä".repeat(MAX_SHOWN_BYTES / 2), 2 * MAX_SHOWN_BYTES);
+        assert_eq!(shown, json!({ "short": "x", "long": cut, "list": [cut], "n": 1, "deep": { "long": cut } }));
+        let fits = json!({ "a": "x".repeat(MAX_SHOWN_BYTES) });
+        let fits = fits.as_object().expect("an object");
+        assert_eq!(super::shown(fits), *fits);
+    }
+
+    #[test]
+    fn reasons() {
+        let of = |kind| reason(&Reason { kind, code: None, message: String::new() });
+        let exit = of(ReasonKind::NonZeroExit { code: 3 });
+        assert_eq!((exit.kind.as_str(), exit.exit_code), ("non-zero-exit", Some(3)));
+        let memory = of(ReasonKind::OutOfMemory);
+        assert_eq!((memory.kind.as_str(), memory.exit_code), ("out-of-memory", None));
+    }
+
+    #[test]
+    fn who_may_decide() {
+        let open = |kind: &str, approvers: &[&str], self_approval| OpenGate {
+            gate: Stored {
+                run: "r1".parse().expect("an id"),
+                step: "ok".parse().expect("a name"),
+                attempt: 1,
+                kind: kind.to_owned(),
+                prompt: None,
+                approvers: approvers.iter().map(|&who| who.to_owned()).collect(),
+                quorum: 1,
+                opened_ms: 1,
+                expires_ms: 2,
+                due_ms: 2,
+                votes: json!([
+                    { "by": "bob", "vote": "approve", "comment": null, "at_ms": 5 },
+                    { "by": "eve", "vote": { "answer": "yes" }, "comment": "so", "at_ms": 6 },
+                ]),
+                self_approval,
+                otherwise: None,
+            },
+            name: "ci".to_owned(),
+            started_by: Some("ada".to_owned()),
+        };
+        let who = |name: &str, role| Caller { user: 1, name: name.to_owned(), role, via: "session".to_owned() };
+        let table = [
+            (open("manual", &[], false), "bob", None, Role::Operator, None),
+            (open("manual", &[], false), "bob", None, Role::Viewer, Some("needs the role operator")),
+            (open("manual", &[], false), "ada", None, Role::Admin, Some("who began a run")),
+            (open("manual", &[], true), "ada", None, Role::Operator, None),
+            (open("manual", &["BOB"], false), "bob", None, Role::Operator, None),
+            (open("manual", &["eve"], false), "bob", Some("bob@x.test"), Role::Operator, Some("decided by eve")),
+            (open("manual", &["Bob@X.test"], false), "bob", Some("bob@x.test"), Role::Operator, None),
+            // Named by an address, she has still begun it.
+            (open("manual", &["ada@x.test"], false), "ada", Some("ada@x.test"), Role::Operator, Some("who began")),
+            (open("question", &[], false), "ada", None, Role::Operator, None),
+            (open("scheduled", &[], false), "bob", None, Role::Admin, Some("not for people")),
+        ];
+        for (gate, name, email, role, expect) in table {
+            let why = why_not(&gate, &who(name, role), email);
+            match expect {
+                None => assert_eq!(why, None, "{name} {gate:?}"),
+                Some(words) => assert!(why.as_ref().is_some_and(|why| why.contains(words)), "{why:?} {gate:?}"),
+            }
+        }
+        let row = super::gate(open("manual", &[], false), &who("bob", Role::Operator), None);
+        let votes: Vec<_> = row.votes.iter().map(|vote| (vote.by.as_str(), vote.vote.as_str())).collect();
+        assert_eq!(votes, [("bob", "approve"), ("eve", "yes")]);
+    }
+}

@@ -29,7 +29,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use failpoints::{AFTER_COMMIT, BEFORE_COMMIT};
-pub use lists::{EndedRun, OpenGate, RunQuery};
+pub use lists::{EndedRun, OpenGate, RunQuery, UnfinishedRun};
 pub use lock::RunLock;
 pub use records::Records;
 pub use row::{GateRow, Labels, RequestRow, Standing, Status};

@@ -50,6 +50,17 @@ pub struct EndedRun {
     pub took_ms: u64,
 }
 
+/// A run that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnfinishedRun {
+    /// Its id.
+    pub id: RunId,
+    /// The run that it is a sub-run of.
+    pub parent: Option<RunId>,
+    /// Whether something of it waits for people or a time. Something else may be under way all the same.
+    pub waits: bool,
+}
+
 /// A gate with what lists tell of its run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenGate {
@@ -174,16 +185,19 @@ pub(crate) async fn reruns(pool: &SqlitePool, run: &RunId) -> Result<Vec<RunId>,
     ids.iter().map(|id| run_id(id)).collect()
 }
 
-/// Runs that are neither over nor wait for people or a time, the oldest first, each with the run that it is a sub-run of.
-pub(crate) async fn going_on(pool: &SqlitePool) -> Result<Vec<(RunId, Option<RunId>)>, StoreError> {
-    let rows: Vec<(String, Option<String>)> = sqlx::query_as(
-        "SELECT id, parent FROM runs INDEXED BY runs_unfinished WHERE outcome IS NULL AND status <> 'waiting'
+/// The runs that are not over, the oldest first.
+pub(crate) async fn unfinished(pool: &SqlitePool) -> Result<Vec<UnfinishedRun>, StoreError> {
+    let rows: Vec<(String, Option<String>, bool)> = sqlx::query_as(
+        "SELECT id, parent, status = 'waiting' FROM runs INDEXED BY runs_unfinished WHERE outcome IS NULL
          ORDER BY created_at_ms, id",
     )
     .fetch_all(pool)
     .await
-    .map_err(StoreError::database("list the runs that go on"))?;
-    rows.iter().map(|(id, parent)| Ok((run_id(id)?, parent.as_deref().map(run_id).transpose()?))).collect()
+    .map_err(StoreError::database("list the runs that are not over"))?;
+    let one = |(id, parent, waits): &(String, Option<String>, bool)| {
+        Ok(UnfinishedRun { id: run_id(id)?, parent: parent.as_deref().map(run_id).transpose()?, waits: *waits })
+    };
+    rows.iter().map(one).collect()
 }
 
 /// The runs of the same group whose turn is before this one's, in the order of their turns.

@@ -2,7 +2,7 @@
 
 use crate::{
     RunFilter, RunLock, RunStands, RunSummary, StoreError, Watch, lists,
-    lists::{EndedRun, OpenGate, RunQuery},
+    lists::{EndedRun, OpenGate, RunQuery, UnfinishedRun},
     lock::{self, FILE_MODE, Held},
     row::{GateRow, RequestRow, Standing},
     runs,
@@ -375,19 +375,19 @@ impl Store {
         lists::reruns(&self.reads, run).await
     }
 
-    /// Runs that are neither over nor wait for people or a time, the oldest first, each with the run that it is a sub-run of.
+    /// The runs that are not over, the oldest first, with what whoever takes them up asks first.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn runs_going_on(&self) -> Result<Vec<(RunId, Option<RunId>)>, StoreError> {
-        lists::going_on(&self.reads).await
+    pub async fn left_runs(&self) -> Result<Vec<UnfinishedRun>, StoreError> {
+        lists::unfinished(&self.reads).await
     }
 
     /// The runs of the same group whose turn is before this one's, in the order of their turns.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn runs_before(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+    pub async fn runs_ahead(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
         lists::behind(&self.reads, run).await
     }
 

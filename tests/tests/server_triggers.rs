@@ -1,5 +1,7 @@
 //! What begins runs by itself, through a real server: signed requests, repositories' events, and times.
 
+#![allow(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;

@@ -25,7 +25,7 @@ pub(crate) use deliver::start;
 pub(crate) use spec::TriggerSpec;
 
 use crate::{App, Problem, clock::now_ms, problem::Kind, secrets};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use deliver::Inbox;
 use github::{Filters, Meant};
 use jiff::Timestamp;

@@ -31,9 +31,13 @@ const BEGIN_AT_ONCE: usize = 16;
 const MAX_SLEEP_MS: u64 = 60_000;
 /// How long bodies of requests are kept, so that they can be taken once more: 7 days.
 pub(super) const KEEP_BODIES_MS: u64 = 7 * DAY_MS;
+/// How much of a trigger's bodies is kept: 256 MiB, the newest of them.
+const KEEP_BODY_BYTES: u64 = 256 << 20;
 /// How many deliveries of a trigger are kept: 100,000, which is what guards against requests that are sent again.
 const KEEP_DELIVERIES: u32 = 100_000;
 const DAY_MS: u64 = 86_400_000;
+/// How often what is old is forgotten.
+const HOUR_MS: u64 = 3_600_000;
 /// How long the reason of a failure may be, in characters.
 const MAX_REASON_CHARS: usize = 1_000;
 
@@ -325,7 +329,7 @@ async fn fire(app: &App, live: &Live, time: u64, now: u64) -> Result<(), Problem
     Ok(())
 }
 
-/// Forgets what is old, once a day.
+/// Forgets what is old, once an hour.
 async fn keep_house(app: App) {
     let Triggers(parts) = app.triggers();
     if let Err(problem) = app.sweep_secrets().await {
@@ -333,12 +337,12 @@ async fn keep_house(app: App) {
     }
     while !parts.stop.is_cancelled() {
         let before = now_ms().saturating_sub(KEEP_BODIES_MS);
-        if let Err(error) = app.records().prune_deliveries(before, KEEP_DELIVERIES).await {
+        if let Err(error) = app.records().prune_deliveries(before, KEEP_BODY_BYTES, KEEP_DELIVERIES).await {
             tracing::warn!("old deliveries are not forgotten: {error}");
         }
         tokio::select! {
             () = parts.stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_millis(DAY_MS)) => {}
+            () = tokio::time::sleep(Duration::from_millis(HOUR_MS)) => {}
         }
     }
 }

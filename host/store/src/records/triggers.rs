@@ -433,11 +433,12 @@ impl Records {
         row.and_then(|row| row.map(read).transpose()).map_err(StoreError::database("read a delivery"))
     }
 
-    /// Forgets bodies that came before `bodies_before_ms`, and all of a trigger's deliveries but the last `keep`.
+    /// Forgets bodies that came before `bodies_before_ms`; of each trigger all bodies but the last that are `body_bytes` together, and all
+    /// deliveries but the last `keep`.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn prune_deliveries(&self, bodies_before_ms: u64, keep: u32) -> Result<(), StoreError> {
+    pub async fn prune_deliveries(&self, bodies_before_ms: u64, body_bytes: u64, keep: u32) -> Result<(), StoreError> {
         let failed = || StoreError::database("forget old deliveries");
         let mut write = self.write().await?;
         let bodies = "UPDATE deliveries SET body = NULL, headers = NULL WHERE body IS NOT NULL AND at_ms < ?";
@@ -445,6 +446,18 @@ impl Records {
         let triggers: Vec<String> =
             sqlx::query_scalar("SELECT id FROM triggers").fetch_all(&mut *write).await.map_err(failed())?;
         for trigger in triggers {
+            sqlx::query(
+                "UPDATE deliveries SET body = NULL, headers = NULL WHERE id IN (
+                     SELECT id FROM (
+                         SELECT id, sum(length(body)) OVER (ORDER BY id DESC) AS total FROM deliveries
+                         WHERE trigger_id = ?1 AND body IS NOT NULL)
+                     WHERE total > ?2)",
+            )
+            .bind(&trigger)
+            .bind(stored(body_bytes))
+            .execute(&mut *write)
+            .await
+            .map_err(failed())?;
             sqlx::query(
                 "DELETE FROM deliveries WHERE trigger_id = ?1 AND status <> 'accepted' AND id <= (
                      SELECT id FROM deliveries WHERE trigger_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
@@ -510,4 +523,101 @@ async fn settle(write: &mut SqliteConnection, settled: &[Settled]) -> Result<(),
         .await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn records() -> (tempfile::TempDir, Records) {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).await.unwrap();
+        let row = TriggerRow {
+            id: "t".to_owned(),
+            workflow: "ci".to_owned(),
+            name: "a trigger".to_owned(),
+            spec: "{}".to_owned(),
+            enabled: true,
+            next_ms: Some(1_000),
+            before_until_ms: None,
+            created_by: "ann".to_owned(),
+            created_at_ms: 1,
+        };
+        records.insert_trigger(&row).await.unwrap();
+        (dir, records)
+    }
+
+    fn new(key: &str, seal: u8, bytes: usize) -> NewDelivery {
+        NewDelivery {
+            trigger: "t".to_owned(),
+            at_ms: 10,
+            key: key.to_owned(),
+            seal: Some([seal; 32]),
+            event: "push".to_owned(),
+            status: "accepted".to_owned(),
+            run: Some(format!("r-{key}")),
+            body: Some(vec![b'x'; bytes]),
+            ..NewDelivery::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_is_the_same() {
+        let (_dir, records) = records().await;
+        let gone = NewDelivery { trigger: "gone".to_owned(), ..new("g", 9, 1) };
+        let rows =
+            records.accept(&[new("a", 1, 1), new("a", 2, 1), new("b", 1, 1), new("b", 2, 1), gone]).await.unwrap();
+        let ids: Vec<_> =
+            rows.iter().map(|row| row.as_ref().map(|(row, is_new)| (row.key.as_str(), *is_new))).collect();
+        assert_eq!(ids, [Some(("a", true)), Some(("a", false)), Some(("a", false)), Some(("b", true)), None]);
+        let pending = records.to_begin(10).await.unwrap();
+        assert_eq!(pending.iter().map(|each| each.run.as_str()).collect::<Vec<_>>(), ["r-a", "r-b"]);
+        let settled = |id, status: &str| Settled { id, status: status.to_owned(), reason: None };
+        let first = pending[0].id;
+        records.settle(&[settled(first, "started")]).await.unwrap();
+        // It stays what it was settled as.
+        records.settle(&[settled(first, "failed")]).await.unwrap();
+        let row = records.kept_request("t", first).await.unwrap().unwrap().row;
+        assert_eq!((row.status.as_str(), row.run.as_deref()), ("started", Some("r-a")));
+        assert_eq!(records.to_begin(10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_time_comes_once() {
+        let (_dir, records) = records().await;
+        assert!(records.due_triggers(999).await.unwrap().is_empty());
+        assert_eq!(records.due_triggers(1_000).await.unwrap(), [("t".to_owned(), 1_000)]);
+        let came = NewDelivery { seal: None, ..new("1000", 0, 0) };
+        assert!(records.schedule_came(1_000, Some(2_000), &came, &[]).await.unwrap().is_some());
+        assert!(records.schedule_came(1_000, Some(2_000), &came, &[]).await.unwrap().is_none(), "it has moved on");
+        assert_eq!(records.next_due().await.unwrap(), Some(2_000));
+        // A clock that was set back: the time has its delivery, and the schedule moves on.
+        assert!(records.schedule_came(2_000, Some(3_000), &came, &[]).await.unwrap().is_none());
+        assert_eq!(records.next_due().await.unwrap(), Some(3_000));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded() {
+        let (_dir, records) = records().await;
+        let rows: Vec<_> = (0..6).map(|n| new(&n.to_string(), n, 100)).collect();
+        let ids: Vec<i64> = records.accept(&rows).await.unwrap().into_iter().flatten().map(|(row, _)| row.id).collect();
+        let settled = |id: &i64| Settled { id: *id, status: "started".to_owned(), reason: None };
+        records.settle(&ids[..5].iter().map(settled).collect::<Vec<_>>()).await.unwrap();
+        let bodies = || async {
+            let mut kept = Vec::new();
+            for id in &ids {
+                kept.push(records.kept_request("t", *id).await.unwrap().map(|kept| kept.body.is_some()));
+            }
+            kept
+        };
+        records.prune_deliveries(10, 250, 100).await.unwrap();
+        let some = |all: [bool; 6]| all.map(Some).to_vec();
+        assert_eq!(bodies().await, some([false, false, false, false, true, true]), "250 bytes are two bodies");
+        records.prune_deliveries(11, 250, 100).await.unwrap();
+        assert_eq!(bodies().await, some([false; 6]), "all of them are old");
+        records.prune_deliveries(11, 250, 2).await.unwrap();
+        assert_eq!(bodies().await, [None, None, None, None, Some(false), Some(false)]);
+        records.prune_deliveries(11, 250, 0).await.unwrap();
+        assert_eq!(bodies().await[5], Some(false), "what is to begin a run stays");
+    }
 }

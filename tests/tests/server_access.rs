@@ -185,6 +185,7 @@ const WHO: &[(&str, &[&str])] = &[
             "GET /api/v1/admin/environments",
             "GET /api/v1/admin/environments/{id}",
             "GET /api/v1/admin/environments/{id}/deployments",
+            "GET /api/v1/admin/environments/{id}/status",
             "GET /api/v1/admin/plugins",
             "GET /api/v1/admin/plugins/registry/search",
             "GET /api/v1/editor-schema",

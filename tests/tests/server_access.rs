@@ -202,6 +202,7 @@ const WHO: &[(&str, &[&str])] = &[
             "GET /api/v1/events",
             "GET /api/v1/gates",
             "POST /api/v1/lint",
+            "GET /api/v1/events",
             "GET /api/v1/market",
             "GET /api/v1/market/{namespace}/{name}",
             "GET /api/v1/module-schemas",

@@ -1,26 +1,12 @@
 // All runs, the newest first. Filters live in the address; the list is read again when the server says that something changed.
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { Play, X } from 'lucide-react'
-import type { ReactNode } from 'react'
 import { $api } from '@/api/client'
 import { Page } from '@/app/Page'
 import { defined } from '@/lib/defined'
-import {
-  Badge,
-  Button,
-  Card,
-  CliTwin,
-  Duration,
-  EmptyState,
-  Input,
-  Select,
-  StatusBadge,
-  Switch,
-  Table,
-  Time,
-  type Status,
-} from '@/ui'
-import { runStatus, short, TRIGGERS, triggerWords, type RunRow } from './model'
+import { Button, Card, CliTwin, EmptyState, Input, Select, StatusBadge, Switch } from '@/ui'
+import { TRIGGERS, triggerWords } from './model'
+import { RunTable } from './RunTable'
 import type { RunsSearch } from './routes'
 import css from './runs.module.css'
 
@@ -135,78 +121,3 @@ function useRuns(search: RunsSearch) {
     },
   )
 }
-
-/** Runs as rows, for this page and for a pipeline's. */
-export function RunTable(props: {
-  rows: readonly RunRow[] | undefined
-  error?: unknown
-  onRetry?: () => void
-  empty: ReactNode
-  more?: { onMore: () => void; loading: boolean } | undefined
-  /** A pipeline's own page does not repeat its name. */
-  plain?: boolean
-}) {
-  return (
-    <Table
-      label="Runs"
-      rows={props.rows}
-      rowKey={(run) => run.id}
-      error={props.error}
-      {...(props.onRetry && { onRetry: props.onRetry })}
-      empty={props.empty}
-      more={props.more}
-      columns={[
-        {
-          key: 'status',
-          name: 'Status',
-          width: 130,
-          cell: (run) => <StatusBadge status={statusOf(run)} />,
-        },
-        {
-          key: 'run',
-          name: 'Run',
-          cell: (run) => (
-            <div className={css.what}>
-              <Link to="/runs/$run" params={{ run: run.id }} className={css.name}>
-                {props.plain ? (run.title ?? short(run.id)) : run.workflow}
-              </Link>
-              <span className={css.detail}>
-                {!props.plain && run.title != null && <span className="truncate">{run.title}</span>}
-                <code>{short(run.id)}</code>
-              </span>
-            </div>
-          ),
-        },
-        {
-          key: 'version',
-          name: 'Version',
-          stacked: 'Version',
-          width: 80,
-          cell: (run) => (run.version == null ? <span className="muted">–</span> : <Badge outline>v{run.version}</Badge>),
-        },
-        {
-          key: 'by',
-          name: 'Begun',
-          stacked: 'Begun',
-          cell: (run) => (
-            <span className={css.by}>
-              {triggerWords(run.trigger)}
-              {run.by != null && !run.by.startsWith('trigger:') && <span className="muted">{run.by}</span>}
-            </span>
-          ),
-        },
-        { key: 'at', name: 'When', stacked: 'When', width: 110, cell: (run) => <Time at={run.created_at_ms} /> },
-        {
-          key: 'took',
-          name: 'Took',
-          stacked: 'Took',
-          width: 110,
-          end: true,
-          cell: (run) => <Duration from={run.created_at_ms} to={run.finished_at_ms} />,
-        },
-      ]}
-    />
-  )
-}
-
-const statusOf = (run: RunRow): Status => runStatus(run)

@@ -20,6 +20,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use windlass_capabilities::StepTools;
 use windlass_contract::{CodedError, RunId, StepName};
 use windlass_engine::{Command, Event, EventKind, GateView, InFlight, Run, RunStatus, StepState};
@@ -100,10 +101,11 @@ impl Carrier {
         if events.is_empty() && answers.is_empty() {
             return Ok(Vec::new());
         }
+        let answered = (!answers.is_empty()).then(|| Notice::Answered { run: self.shared.run.clone() });
         let standing = Standing { answers, ..Standing::of(&claim.run, &events) };
         let first = claim.next;
         claim.next = self.shared.host.parts.store.append(&self.shared.run, claim.next, &events, standing).await?;
-        Ok(recorded(&self.shared.run, first, events))
+        Ok(recorded(&self.shared.run, first, events).into_iter().chain(answered).collect())
     }
 
     pub(crate) fn tell(&self, notices: Vec<Notice>) {
@@ -256,8 +258,12 @@ impl Carrier {
         let (run, name) = (self.shared.run.clone(), step.clone());
         let _ = self.notices.send(Notice::Began { run, step: name, attempt, again: again.is_some() });
         let shared = Arc::clone(&self.shared);
+        let span = tracing::info_span!(
+            "step", run = %shared.run, step = %step, attempt, plugin = %work.plugin, step_type = %work.step_type,
+            outcome = tracing::field::Empty,
+        );
         let attempt = Attempt { shared, step, work, attempt, config, timeout_ms, warnings, again, stop, log };
-        self.tasks.spawn(attempt.carry_out());
+        self.tasks.spawn(attempt.carry_out().instrument(span));
     }
 
     pub(crate) fn start_again(&mut self, run: &Run, begin: Begin) {
@@ -311,6 +317,20 @@ impl Carrier {
         }
     }
 
+    /// Goes on with the sub-runs that waited and have ended meanwhile, whoever has carried them out.
+    pub(crate) async fn look_at_parked(&mut self, run: &Run) -> Result<(), DriverError> {
+        for flight in run.in_flight() {
+            let key = (flight.step.name.clone(), flight.attempt);
+            let Some(sub_run) = flight.sub_run.filter(|_| self.parked.contains(&key)) else { continue };
+            if self.shared.host.parts.store.run(sub_run).await?.outcome.is_some() {
+                self.parked.remove(&key);
+                let inputs = flight.config.as_object().cloned().unwrap_or_default();
+                self.start_sub_run(run, flight.step, flight.attempt, sub_run.clone(), inputs, false);
+            }
+        }
+        Ok(())
+    }
+
     /// What a run that was taken up is asked first, and all that is outstanding; gives the commands that are now to be acted on.
     pub(crate) async fn take_up(&mut self, claim: &mut Claim, asked: &[Asked]) -> Result<Vec<Command>, DriverError> {
         let requests = self.shared.host.parts.store.requests(&self.shared.run).await?;
@@ -320,14 +340,21 @@ impl Carrier {
             draft.try_apply(kind).map_err(DriverError::Refused)?;
         }
         let mut answers = Vec::new();
+        let mut forced = false;
         for request in requests {
-            answers.push((request.id, answer(&mut draft, &request).err()));
+            let answered = answer(&mut draft, &request);
+            forced |= matches!(answered, Ok((_, true)));
+            answers.push((request.id, answered.err()));
         }
         // All that is outstanding, old and new, gets its intent in this commit.
         let outstanding = draft.run.outstanding();
         let commands = draft.intend(outstanding)?;
         let events = draft.events;
-        claim.fresh = self.commit(claim, events, answers).await?;
+        let told = self.commit(claim, events, answers).await?;
+        claim.fresh.extend(told);
+        if forced {
+            self.shared.at_once.cancel();
+        }
         Ok(commands)
     }
 
@@ -339,9 +366,11 @@ impl Carrier {
         }
         let mut draft = claim.draft();
         let (mut commands, mut answers) = (Vec::new(), Vec::new());
+        let mut forced = false;
         for request in requests {
             match answer(&mut draft, &request) {
-                Ok(follow) => {
+                Ok((follow, at_once)) => {
+                    forced |= at_once;
                     commands.extend(draft.intend(follow)?);
                     answers.push((request.id, None));
                 }
@@ -351,6 +380,9 @@ impl Carrier {
         let events = draft.events;
         let told = self.commit(claim, events, answers).await?;
         self.act(&claim.run, commands);
+        if forced {
+            self.shared.at_once.cancel();
+        }
         self.tell(told);
         Ok(())
     }
@@ -358,8 +390,8 @@ impl Carrier {
     /// Waits for the run's turn in its group, if it is in one.
     pub(crate) async fn enter_group(&mut self, claim: &mut Claim, stop: &Stop) -> Result<(), DriverError> {
         let Some(group) = claim.run.queued_in().map(|group| group.name.clone()) else { return Ok(()) };
-        let mut commits = self.shared.host.parts.store.commits()?;
-        let mut bell = self.shared.host.asked();
+        // A turn comes when another run ends.
+        let (mut ends, mut bell) = (self.shared.host.ended(), self.shared.host.asked());
         let mut told = Vec::new();
         while claim.run.queued_in().is_some() && !stop.gently.is_cancelled() {
             let before = claim.run.clone();
@@ -386,7 +418,7 @@ impl Carrier {
                 Err(error) => return Err(error.into()),
             }
             tokio::select! {
-                () = commits.changed() => {}
+                _ = ends.changed() => {}
                 () = stop.gently.cancelled() => {}
                 _ = bell.changed() => self.take_requests(claim).await?,
             }
@@ -417,8 +449,9 @@ impl Carrier {
     }
 }
 
-/// Applies what somebody has asked by a row; why not, in words, where it is refused.
-fn answer(draft: &mut Draft<'_>, request: &RequestRow) -> Result<Vec<Command>, String> {
+/// Applies what somebody has asked by a row; gives what follows, and whether it asks to stop at once. Why not, in words, where it is
+/// refused.
+fn answer(draft: &mut Draft<'_>, request: &RequestRow) -> Result<(Vec<Command>, bool), String> {
     let words = |error: &dyn CodedError| match error.help() {
         Some(help) => format!("{error}; {help}"),
         None => error.to_string(),
@@ -426,12 +459,15 @@ fn answer(draft: &mut Draft<'_>, request: &RequestRow) -> Result<Vec<Command>, S
     let parsed = serde_json::from_str::<Request>(&request.body).map_err(|error| error.to_string())?;
     let asked = Asked { request: parsed, by: request.by.clone() };
     let kind = asked.event(draft.run).map_err(|error| words(&error))?;
-    draft.try_apply(kind).map_err(|error| {
+    // The second request to stop, whoever asks: what runs has had its time to end by itself.
+    let at_once = matches!(kind, EventKind::CancelRequested { .. }) && draft.run.status() == RunStatus::Cancelling;
+    let follow = draft.try_apply(kind).map_err(|error| {
         if !is_refusal(&error) {
             tracing::warn!("a request to run {} does not fit: {error}", draft.run.id());
         }
         words(&error)
-    })
+    })?;
+    Ok((follow, at_once))
 }
 
 /// Events that have become durable, to be told.

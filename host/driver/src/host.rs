@@ -17,7 +17,7 @@ use windlass_manifest::{
     template::{Context, RunContext, render_env, render_text},
 };
 use windlass_runtime::Runtime;
-use windlass_store::{RunLock, Standing, Store, logs::LogStore};
+use windlass_store::{Labels, RunLock, Standing, Store, StoreError, Watch, logs::LogStore};
 
 /// Where things are.
 pub struct HostSettings {
@@ -41,8 +41,12 @@ pub(crate) struct Parts {
     pub(crate) toolbox: Toolbox,
     /// As many attempts at once as the sandbox has places: an attempt's time begins when it has one.
     pub(crate) places: Semaphore,
-    /// Rings when something is asked of a run of this home. Made when it is first listened to.
+    /// Rings when something is asked of a run of this home. Made when it is first listened to, as the others are.
     asked: OnceLock<watch::Sender<()>>,
+    /// Rings when a run of this home has ended.
+    ended: OnceLock<watch::Sender<()>>,
+    /// Rings at each commit in this home.
+    committed: OnceLock<watch::Sender<()>>,
 }
 
 /// What each plugin may do in a run: by digest, what it asks for and was granted.
@@ -73,6 +77,8 @@ pub struct NewRun {
     pub workspace: Workspace,
     /// Where it comes from. Its group is filled in from the plan.
     pub origin: Origin,
+    /// What lists tell of it.
+    pub labels: Labels,
 }
 
 /// What a run's workspace begins with.
@@ -136,8 +142,8 @@ impl Host {
         let logs = LogStore::open(&home);
         let toolbox = Toolbox::new(settings.toolbox)?;
         let places = Semaphore::new(runtime.concurrency());
-        let asked = OnceLock::new();
-        Ok(Host { parts: Arc::new(Parts { home, store, logs, runtime, toolbox, places, asked }) })
+        let (asked, ended, committed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Host { parts: Arc::new(Parts { home, store, logs, runtime, toolbox, places, asked, ended, committed }) })
     }
 
     /// The event log.
@@ -168,9 +174,18 @@ impl Host {
         self.create_as(&new_run_id(), new).await
     }
 
-    /// The same, under an id that was recorded before.
-    pub(crate) async fn create_as(&self, run: &RunId, new: NewRun) -> Result<Claim, DriverError> {
+    /// The same, under an id that was recorded before: after a crash, the run is found by it and not created twice.
+    ///
+    /// # Errors
+    /// [`StoreError::RunExists`] where it is there already, and nothing of it is touched; and as [`Host::create`].
+    pub async fn create_as(&self, run: &RunId, new: NewRun) -> Result<Claim, DriverError> {
         let lock = self.parts.store.lock_run(run)?;
+        match self.parts.store.run(run).await {
+            Err(StoreError::UnknownRun { .. }) => {}
+            Err(error) => return Err(error.into()),
+            // What is made for a new run, and removed where it cannot be, is this one's.
+            Ok(_) => return Err(StoreError::RunExists { run: run.clone() }.into()),
+        }
         let created = self.create_locked(new, run, lock).await;
         if created.is_err() {
             // What a process leaves that dies here, `sweep` removes.
@@ -183,7 +198,7 @@ impl Host {
         let mark = self.mark(run);
         let marked = std::fs::create_dir_all(self.marks()).and_then(|()| File::create(&mark));
         marked.map_err(|source| DriverError::Io { path: mark, source })?;
-        let NewRun { plan, inputs, file, workspace, mut origin } = new;
+        let NewRun { plan, inputs, file, workspace, mut origin, labels } = new;
         self.begin_workspace(run, &plan, workspace).await?;
         let previous = self.parts.store.last_succeeded(&plan.name).await?;
         origin.group = group(run, &plan, &inputs, previous.as_ref())?;
@@ -195,7 +210,8 @@ impl Host {
         let mut draft = Draft { run: &mut state, before: 0, events: vec![created] };
         let commands = draft.intend(commands)?;
         let events = draft.events;
-        let next = self.parts.store.create_run(&events, Standing::of(&state, &events)).await?;
+        let standing = Standing { labels, ..Standing::of(&state, &events) };
+        let next = self.parts.store.create_run(&events, standing).await?;
         let fresh = recorded(run, windlass_store::FIRST_SEQ, events);
         Ok(Claim { run: state, next, commands, taken_up: false, fresh, secrets: Vec::new(), _lock: lock })
     }
@@ -222,7 +238,11 @@ impl Host {
         };
         let origin =
             Origin { by, rerun: rerun.map(Box::new), blackboard: old.origin().blackboard.clone(), ..Origin::default() };
+        let row = self.parts.store.run(of).await?;
+        let (title, version) = (row.title, row.version);
+        let labels = Labels { trigger: "rerun".to_owned(), title, version, rerun_of: Some(of.clone()) };
         let new = NewRun {
+            labels,
             plan: old.plan().clone(),
             inputs: old.inputs().clone(),
             file: old.file().map(str::to_owned),
@@ -238,24 +258,17 @@ impl Host {
 
     /// Rings after something was asked of a run of this home, by whatever process.
     pub(crate) fn asked(&self) -> watch::Receiver<()> {
-        let bell = self.parts.asked.get_or_init(|| {
-            let (bell, _) = watch::channel(());
-            match self.parts.store.asked() {
-                Ok(mut changed) => {
-                    let ring = bell.clone();
-                    tokio::spawn(async move {
-                        loop {
-                            changed.changed().await;
-                            ring.send_replace(());
-                        }
-                    });
-                }
-                // Then what is asked of a run is seen when it is next taken up.
-                Err(error) => tracing::warn!("what others ask of runs is not seen while they go on: {error}"),
-            }
-            bell
-        });
-        bell.subscribe()
+        bell(&self.parts.asked, || self.parts.store.asked())
+    }
+
+    /// Rings after a run of this home has ended, in whatever process.
+    pub fn ended(&self) -> watch::Receiver<()> {
+        bell(&self.parts.ended, || self.parts.store.ended())
+    }
+
+    /// Rings after each commit in this home, by whatever process: one watch of the system for all who wait.
+    pub fn committed(&self) -> watch::Receiver<()> {
+        bell(&self.parts.committed, || self.parts.store.commits())
     }
 
     /// Claims a run that has not ended.
@@ -275,6 +288,18 @@ impl Host {
         let secrets = events.first().map(|event| secrets_in(&event.kind)).unwrap_or_default();
         let (commands, fresh) = (Vec::new(), Vec::new());
         Ok(Claim { run: state, next, commands, taken_up: true, fresh, secrets, _lock: lock })
+    }
+
+    /// Whether whoever takes a run up has something to do: something of it is under way or due, or was asked and not answered. A run
+    /// may wait for people and have a step under way beside that.
+    ///
+    /// # Errors
+    /// When there is none, or its history does not fit.
+    pub async fn has_work(&self, run: &RunId) -> Result<bool, DriverError> {
+        let state = self.read(run).await?;
+        let waits = |command: &Command| matches!(command, Command::AskFate { .. } | Command::AwaitGate { .. });
+        let under_way = state.in_flight().iter().any(|flight| flight.sub_run.is_none());
+        Ok(under_way || !state.outstanding().iter().all(waits) || !self.parts.store.requests(run).await?.is_empty())
     }
 
     /// A run as it stands, whoever carries it out.
@@ -309,6 +334,31 @@ impl Host {
         });
         let _ = masking.await;
     }
+}
+
+/// A bell that everybody in this process hears. The system has few watches, so there is one however many listen.
+fn bell(
+    made: &OnceLock<watch::Sender<()>>,
+    changes: impl FnOnce() -> Result<Watch, StoreError>,
+) -> watch::Receiver<()> {
+    let bell = made.get_or_init(|| {
+        let (bell, _) = watch::channel(());
+        match changes() {
+            Ok(mut changed) => {
+                let ring = bell.clone();
+                tokio::spawn(async move {
+                    loop {
+                        changed.changed().await;
+                        ring.send_replace(());
+                    }
+                });
+            }
+            // Then what happens is seen when the run is next taken up.
+            Err(error) => tracing::warn!("what others do to runs is not seen while they go on: {error}"),
+        }
+        bell
+    });
+    bell.subscribe()
 }
 
 /// The group in which a run takes turns, its name rendered.
@@ -365,8 +415,8 @@ fn replay(run: &RunId, events: &[Event]) -> Result<Run, DriverError> {
     Run::replay(events).map_err(|(at, source)| DriverError::History { run: run.clone(), at, source })
 }
 
-/// Sorts by time, is unique without coordination, and is short enough to be typed from a screen.
-pub(crate) fn new_run_id() -> RunId {
+/// A new run's id. Sorts by time, is unique without coordination, and is short enough to be typed from a screen.
+pub fn new_run_id() -> RunId {
     let id = uuid::Uuid::now_v7().simple().to_string();
     // 48 bits of milliseconds and 32 bits of randomness: twenty hex digits.
     let text = format!("r{}{}", &id[..12], &id[24..32]);

@@ -25,6 +25,7 @@ mod draft;
 mod error;
 mod host;
 mod log_file;
+mod provider;
 mod request;
 mod run;
 pub mod snapshot;
@@ -32,7 +33,9 @@ mod sub_run;
 mod traces;
 
 pub use error::DriverError;
-pub use host::{Claim, Grants, Host, HostSettings, NewRun, Workspace};
+pub use host::{Claim, Grants, Host, HostSettings, NewRun, Workspace, new_run_id};
 pub use log_file::CONTAINER_LOG_BYTES;
+pub use provider::{MAX_PROVIDER_LOG_LINES, PROVIDER_LOG_LINE_BYTES, ProviderFailure, ProviderReport};
 pub use request::{Asked, Request};
 pub use run::{Ending, Notice, Stop, Terms, Waits, carry_out};
+pub use windlass_store::Labels;

@@ -22,6 +22,9 @@ pub enum Request {
         /// Why, in words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         comment: Option<String>,
+        /// The e-mail address of who asks, where that is proved too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        email: Option<String>,
     },
     /// What became of a step that nobody could tell about after a crash.
     Decide {
@@ -51,11 +54,11 @@ impl Asked {
     pub(crate) fn event(&self, run: &Run) -> Result<EventKind, DriverError> {
         let nothing = |step: &StepName| DriverError::NothingToDecide { run: run.id().clone(), step: step.clone() };
         match &self.request {
-            Request::Vote { step, vote, comment } => {
+            Request::Vote { step, vote, comment, email } => {
                 let attempt = run.gates().iter().find(|gate| gate.step == step).map(|gate| gate.attempt);
                 let attempt = attempt.ok_or_else(|| nothing(step))?;
-                let (step, by) = (step.clone(), self.by.clone());
-                Ok(EventKind::GateVoted { step, attempt, by, vote: vote.clone(), comment: comment.clone() })
+                let (step, by, email) = (step.clone(), self.by.clone(), email.clone());
+                Ok(EventKind::GateVoted { step, attempt, by, vote: vote.clone(), comment: comment.clone(), email })
             }
             Request::Decide { step, decision } => {
                 let asks = |command| match command {

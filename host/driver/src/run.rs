@@ -72,6 +72,11 @@ pub enum Notice {
         /// Behind which runs, in the order of their turns.
         behind: Vec<String>,
     },
+    /// What was asked of the run by rows has an answer in them.
+    Answered {
+        /// The run.
+        run: RunId,
+    },
 }
 
 /// Asks a run to stop.
@@ -143,6 +148,7 @@ const BATCH: usize = 256;
 /// # Errors
 /// When the event log cannot be written, or something that was asked is refused. The run is then left as it was
 /// recorded, and can be taken up again: its containers go on, because they are what the next execution adopts.
+#[tracing::instrument(name = "run", skip_all, fields(run = %claim.run.id(), pipeline = claim.run.plan().name))]
 pub async fn carry_out(host: &Host, mut claim: Claim, terms: Terms) -> Result<Ending, DriverError> {
     let Terms { grants, asked, stop, wait, notices } = terms;
     let (facts, mut inbox) = mpsc::channel(BATCH);
@@ -168,8 +174,8 @@ pub async fn carry_out(host: &Host, mut claim: Claim, terms: Terms) -> Result<En
         notices,
     };
 
-    // Looked at after the watch is there, so that nothing that is asked in between is missed.
-    let mut bell = host.asked();
+    // Looked at after the watches are there, so that nothing that is asked, and no sub-run's end, is missed in between.
+    let (mut bell, mut ends) = (host.asked(), host.ended());
     if claim.taken_up {
         host.mask_known_secrets(&claim.secrets, &carrier.shared.masker).await;
         // Before what was asked, whose attempts begin anew: what is in flight here was so when the host died.
@@ -212,6 +218,10 @@ pub async fn carry_out(host: &Host, mut claim: Claim, terms: Terms) -> Result<En
             }
             _ = bell.changed() => {
                 carrier.take_requests(&mut claim).await?;
+                continue;
+            }
+            _ = ends.changed(), if !carrier.parked.is_empty() => {
+                carrier.look_at_parked(&claim.run).await?;
                 continue;
             }
         }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_contract::{CodedError, RunId, StepName};
 use windlass_engine::{EventKind, Origin, Outcome, Parent, Reason, ReasonKind, Run};
 use windlass_manifest::plan::{Plan, Step, Work};
-use windlass_store::StoreError;
+use windlass_store::{Labels, StoreError};
 
 /// A sub-run, to be created or taken up, and carried out.
 pub(crate) struct SubRunTask {
@@ -179,14 +179,15 @@ impl SubRunTask {
                     file: None,
                     workspace: Workspace::LikeRun(self.shared.run.clone()),
                     origin,
+                    labels: Labels { trigger: "sub-run".to_owned(), ..Labels::default() },
                 };
                 return host.create_as(&self.id, new).await.map(Some);
             }
             Err(error) => return Err(error.into()),
             Ok(_) => {}
         }
-        // Looked at after each watch is there, so that no change is missed.
-        let mut commits = host.parts.store.commits()?;
+        // Looked at after listening, so that no change is missed.
+        let mut commits = host.committed();
         loop {
             match host.take_up(&self.id).await {
                 Ok(claim) => return Ok(Some(claim)),
@@ -196,7 +197,7 @@ impl SubRunTask {
                 Err(error) => return Err(error),
             }
             tokio::select! {
-                () = commits.changed() => {}
+                _ = commits.changed() => {}
                 () = self.stop.cancelled() => {
                     return Err(DriverError::SubRunBusy { run: self.id.clone() });
                 }
@@ -233,6 +234,15 @@ pub(crate) async fn after_the_end(claim: Claim, carrier: Carrier, mut detached: 
 }
 
 impl Host {
+    /// Whether the run that this one is a sub-run of waits for it, and so takes it up itself when it is taken up.
+    ///
+    /// # Errors
+    /// When the event log cannot be read.
+    pub async fn is_carried_by_parent(&self, run: &RunId, parent: &RunId) -> Result<bool, DriverError> {
+        let parent = self.read(parent).await?;
+        Ok(parent.finished_ms().is_none() && parent.in_flight().iter().any(|flight| flight.sub_run == Some(run)))
+    }
+
     /// The run that waits for this one, which has ended: it is to be taken up.
     ///
     /// # Errors

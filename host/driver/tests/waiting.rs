@@ -46,7 +46,7 @@ fn sub_run(step: &str, workflow: &str, wait: bool) -> Step {
 }
 
 fn vote(by: &str, vote: Vote) -> Asked {
-    Asked { request: Request::Vote { step: name("gate"), vote, comment: None }, by: by.to_owned() }
+    Asked { request: Request::Vote { step: name("gate"), vote, comment: None, email: None }, by: by.to_owned() }
 }
 
 fn gated(after: Step) -> Plan {
@@ -86,7 +86,7 @@ async fn a_gate_is_a_row_and_no_task() {
         &home,
         &id,
         vec![Asked {
-            request: Request::Vote { step: name("ship"), vote: Vote::Approve, comment: None },
+            request: Request::Vote { step: name("ship"), vote: Vote::Approve, comment: None, email: None },
             by: "ada".to_owned(),
         }],
     )

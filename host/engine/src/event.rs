@@ -81,6 +81,9 @@ pub enum EventKind {
         /// Why, in words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         comment: Option<String>,
+        /// Their e-mail address, where that is proved too: a gate may name its approvers by it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        email: Option<String>,
     },
     /// The time that a gate waits for has come, or its own time is over. Answers `AwaitGate`.
     GateDue {

@@ -2,6 +2,7 @@
 //!
 //! **Rules.** A gate is a row in the record, not a task: it opens with an event, takes votes as events, and ends with the vote
 //! that decides or with the event that its time has come.
+//! - An approver is named as the identity is, or by its e-mail address; small and capital letters are the same.
 //! - One identity has one vote; a later one takes the place of an earlier one. One rejection is enough; as many approvals as the
 //!   quorum approve. Who began the run may not approve it unless the gate says so, and may always reject it.
 //! - A vote that comes when the time is over is refused, whoever records first.
@@ -41,6 +42,21 @@ pub struct Cast {
     pub comment: Option<String>,
     /// When, in milliseconds since 1970 (UTC).
     pub at_ms: u64,
+}
+
+/// Who votes.
+#[derive(Clone, Copy)]
+pub(crate) struct Voter<'a> {
+    /// The identity.
+    pub(crate) by: &'a str,
+    /// Its e-mail address.
+    pub(crate) email: Option<&'a str>,
+}
+
+/// Whether an identity is among those that a gate names.
+pub fn is_named(approvers: &[String], by: &str, email: Option<&str>) -> bool {
+    let same = |a: &str, b: &str| a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase));
+    approvers.iter().any(|who| same(who, by) || email.is_some_and(|email| same(who, email)))
 }
 
 /// What a gate comes to.
@@ -139,7 +155,7 @@ impl Run {
     pub(crate) fn vote(
         &mut self,
         i: usize,
-        by: &str,
+        Voter { by, email }: Voter<'_>,
         vote: &Vote,
         comment: Option<&str>,
         turn: &mut Turn,
@@ -165,9 +181,7 @@ impl Run {
             }
             (Gate::Question(_), _) => return refuse("it asks for an answer; give one".to_owned()),
             (Gate::Manual(_), Vote::Answer(_)) => return refuse("it asks for yes or no, and for no answer".to_owned()),
-            (Gate::Manual(manual), _)
-                if !manual.approvers.is_empty() && !manual.approvers.iter().any(|who| who == by) =>
-            {
+            (Gate::Manual(manual), _) if !manual.approvers.is_empty() && !is_named(&manual.approvers, by, email) => {
                 return refuse(format!("it may be decided by {}", manual.approvers.join(", ")));
             }
             (Gate::Manual(manual), Vote::Approve) if !manual.self_approval && self.origin.by.as_deref() == Some(by) => {
@@ -301,4 +315,29 @@ pub(crate) fn short(value: &Value) -> String {
         return text;
     }
     text.chars().take(MAX_CHARS).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn approvers_are_named_by_name_or_address() {
+        let named =
+            |who: &[&str], by, email| is_named(&who.iter().map(|&who| who.to_owned()).collect::<Vec<_>>(), by, email);
+        let table = [
+            (&["ada"][..], "ada", None, true),
+            (&["Ada"], "aDA", None, true),
+            (&["Zoë"], "ZOË", None, true),
+            (&["ada@x.test"], "ada", None, false),
+            (&["ADA@x.test"], "ada", Some("ada@X.test"), true),
+            (&["bob", "ada"], "ada", None, true),
+            (&["bob"], "ada", Some("ada@x.test"), false),
+            (&["ad"], "ada", None, false),
+            (&[], "ada", None, false),
+        ];
+        for (who, by, email, expect) in table {
+            assert_eq!(named(who, by, email), expect, "{who:?} {by} {email:?}");
+        }
+    }
 }

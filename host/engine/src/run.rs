@@ -2,6 +2,7 @@
 
 use crate::{
     Command, Decision, EngineError, Event, EventKind, Origin, Outcome, Reason, ReasonKind, Rerun,
+    gate::Voter,
     stage::{Attempt, Phase, Stage, StepRecord, attempt_number},
 };
 use serde_json::{Map, Value};
@@ -304,9 +305,10 @@ impl Run {
                 self.open_gate(i, turn);
             }
 
-            EventKind::GateVoted { step, attempt, by, vote, comment } => {
+            EventKind::GateVoted { step, attempt, by, vote, comment, email } => {
                 let i = self.fit(event, step, *attempt, 0, |phase| matches!(phase, Phase::Gate(_)))?;
-                self.vote(i, by, vote, comment.as_deref(), turn)?;
+                let voter = Voter { by, email: email.as_deref() };
+                self.vote(i, voter, vote, comment.as_deref(), turn)?;
             }
 
             EventKind::GateDue { step, attempt } => {

@@ -150,7 +150,7 @@ fn possible(run: &Run, choice: u8, spare: bool) -> Vec<EventKind> {
                 let voters = run.gates().iter().find(|gate| *gate.step == step).map_or(0, |gate| gate.votes.len());
                 if spare || voters < 4 {
                     let by = format!("voter-{}", if spare { usize::from(choice % 4) } else { voters });
-                    kinds.push(EventKind::GateVoted { step, attempt, by, vote, comment: None });
+                    kinds.push(EventKind::GateVoted { step, attempt, by, vote, comment: None, email: None });
                 }
             }
             Command::StartSubRun { step, attempt, .. } => {
@@ -212,6 +212,7 @@ fn anything(run: &Run) -> Vec<EventKind> {
                     by: "starter".to_owned(),
                     vote: Vote::Approve,
                     comment: None,
+                    email: None,
                 },
                 EventKind::SubRunStarted { step: step.clone(), attempt, run: "r3".parse().expect("a run id") },
                 EventKind::StepFinished { step, attempt, outcome, reason, outputs: Map::new() },

@@ -72,7 +72,14 @@ fn the_stored_form_is_stable() {
         EventKind::GateOpened { step: step(), attempt: 1 },
         r#"{"v":2,"at_ms":1700000000000,"event":{"type":"gate-opened","step":"build","attempt":1}}"#,
     );
-    let voted = |vote, comment| EventKind::GateVoted { step: step(), attempt: 1, by: "ada".to_owned(), vote, comment };
+    let voted = |vote, comment| EventKind::GateVoted {
+        step: step(),
+        attempt: 1,
+        by: "ada".to_owned(),
+        vote,
+        comment,
+        email: None,
+    };
     check(
         voted(Vote::Approve, None),
         r#"{"v":2,"at_ms":1700000000000,"event":{"type":"gate-voted","step":"build","attempt":1,"by":"ada","vote":"approve"}}"#,

@@ -89,7 +89,14 @@ impl Played {
 
     fn vote(&mut self, step: &str, by: &str, vote: Vote) -> Result<(), EngineError> {
         let attempt = self.attempt(step);
-        self.apply(EventKind::GateVoted { step: name(step), attempt, by: by.to_owned(), vote, comment: None })
+        self.apply(EventKind::GateVoted {
+            step: name(step),
+            attempt,
+            by: by.to_owned(),
+            vote,
+            comment: None,
+            email: None,
+        })
     }
 
     fn due(&mut self, step: &str) {

@@ -252,6 +252,16 @@ fn printable(text: &str) -> String {
     out
 }
 
+/// Where each diagnostic ends in the text that they were found in: the line, and the column after its last character, both from 1.
+pub fn ends(diagnostics: &[Diagnostic], text: &str) -> Vec<(usize, usize)> {
+    let lines = LineIndex::new(text);
+    let end = |found: &Diagnostic| match &found.span {
+        Some(span) => lines.position(span.end.max(span.start)),
+        None => (found.line, found.col),
+    };
+    diagnostics.iter().map(end).collect()
+}
+
 /// The diagnostics as a JSON array.
 pub fn to_json(diagnostics: &[Diagnostic], source: &Source) -> Value {
     diagnostics

@@ -86,6 +86,14 @@ pub(crate) fn written_steps(root: &Node) -> Vec<&Node> {
         .collect()
 }
 
+/// The names of the pipelines that a file holds where it may hold several.
+pub(crate) fn pipeline_names(root: &Node) -> Vec<String> {
+    match Dialect::of(root) {
+        Dialect::Config => entries(root.get("pipelines")).iter().map(|entry| entry.key.clone()).collect(),
+        Dialect::Steps | Dialect::States => Vec::new(),
+    }
+}
+
 /// The ids of the workflows that a file names, each once, in the order of the file.
 pub(crate) fn references(root: &Node) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();

@@ -67,6 +67,20 @@ pub enum InputError {
     },
 }
 
+impl InputError {
+    /// The input that it is about; `None` where it is about all of them.
+    pub fn input(&self) -> Option<&str> {
+        match self {
+            InputError::Missing { name }
+            | InputError::Unknown { name, .. }
+            | InputError::WrongType { name, .. }
+            | InputError::BadName { name }
+            | InputError::TooLong { name, .. } => Some(name),
+            InputError::TooMany { .. } => None,
+        }
+    }
+}
+
 fn with_article(kind: &str) -> String {
     if kind == "text" { kind.to_owned() } else { format!("a {kind}") }
 }

@@ -27,6 +27,8 @@ mod configure;
 mod diagnostic;
 mod dialect;
 mod editor;
+mod environment;
+pub mod event;
 mod expression;
 mod fields;
 #[cfg(feature = "fuzzing")]
@@ -47,8 +49,9 @@ mod yaml;
 
 pub use catalogue::{Catalogue, InstalledStep};
 pub use configure::MAX_MERGED_ENV_BYTES;
-pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Severity, render, to_github, to_json, to_sarif};
-pub use editor::editor_schema;
+pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Severity, ends, render, to_github, to_json, to_sarif};
+pub use editor::{editor_schema, engine_steps};
+pub use environment::{Fault, check_environment};
 pub use expression::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 pub use inputs::{Given, InputError, MAX_INPUT_BYTES, MAX_INPUTS, bind_given, bind_inputs, bind_json};
 pub use states::{MAX_AGENTS, MAX_STATES, MAX_WAYS};
@@ -98,6 +101,22 @@ pub fn load_with(source: &Source, loading: &Loading<'_>) -> Loaded {
 pub fn references(source: &Source) -> Vec<String> {
     let mut quiet = Report::new(&source.text);
     yaml::parse(&source.text, &mut quiet).map(|root| dialect::references(&root)).unwrap_or_default()
+}
+
+/// In which dialect a text is written, by its keys alone: `steps`, `workflow` (states) or `pipelines`. What cannot be read is `steps`.
+pub fn dialect_name(text: &str) -> &'static str {
+    let mut quiet = Report::new(text);
+    match yaml::parse(text, &mut quiet).map(|root| dialect::Dialect::of(&root)) {
+        Some(dialect::Dialect::States) => "workflow",
+        Some(dialect::Dialect::Config) => "pipelines",
+        Some(dialect::Dialect::Steps) | None => "steps",
+    }
+}
+
+/// The names of the pipelines of a file that holds several; none of one that holds one.
+pub fn pipeline_names(source: &Source) -> Vec<String> {
+    let mut quiet = Report::new(&source.text);
+    yaml::parse(&source.text, &mut quiet).map(|root| dialect::pipeline_names(&root)).unwrap_or_default()
 }
 
 /// What a plugin says about a step's configuration, at the place in the file that it speaks of: `pointer` is a JSON pointer

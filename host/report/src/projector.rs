@@ -175,7 +175,7 @@ impl Projector {
                 }
             }
             EventKind::GateOpened { step, attempt } => self.opened(step, *attempt)?,
-            EventKind::GateVoted { step, attempt, by, vote, comment } => {
+            EventKind::GateVoted { step, attempt, by, vote, comment, .. } => {
                 let gates = self.run.gates();
                 let missing = gates.iter().find(|gate| gate.step == step).map_or(0, why::missing_approvals);
                 let (step, by, vote) = (step.clone(), by.clone(), vote.clone());

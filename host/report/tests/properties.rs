@@ -98,7 +98,7 @@ fn possible(run: &Run, choice: u8, spare: bool) -> Vec<EventKind> {
                 };
                 if spare {
                     let by = format!("voter-{}", choice % 4);
-                    kinds.push(EventKind::GateVoted { step, attempt, by, vote, comment: None });
+                    kinds.push(EventKind::GateVoted { step, attempt, by, vote, comment: None, email: None });
                 }
             }
             Command::StartSubRun { step, attempt, .. } => {

@@ -16,6 +16,7 @@
 
 mod error;
 mod failpoints;
+mod lists;
 mod lock;
 pub mod logs;
 pub mod records;
@@ -28,10 +29,11 @@ mod writer;
 
 pub use error::StoreError;
 pub use failpoints::{AFTER_COMMIT, BEFORE_COMMIT};
+pub use lists::{EndedRun, OpenGate, RunQuery, UnfinishedRun};
 pub use lock::RunLock;
 pub use records::Records;
-pub use row::{GateRow, RequestRow, Standing, Status};
-pub use runs::{RunFilter, RunSummary};
+pub use row::{GateRow, Labels, RequestRow, Standing, Status};
+pub use runs::{RunFilter, RunStands, RunSummary};
 pub use state::{MAX_KEY_BYTES, MAX_KEYS, MAX_VALUE_BYTES};
 pub use store::Store;
 pub use watch::Watch;

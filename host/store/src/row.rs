@@ -2,7 +2,7 @@
 
 use windlass_contract::{RunId, StepName};
 use windlass_engine::{Event, EventKind, Run, RunStatus};
-use windlass_manifest::plan::Gate;
+use windlass_manifest::plan::{Gate, GateDefault};
 
 /// What is written with events, in their transaction.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,27 @@ pub struct Standing {
     pub answers: Vec<(i64, Option<String>)>,
     /// Whether they are to be written only when the run's turn in its group has come.
     pub turn: bool,
+    /// With a run's first events: what lists need of it.
+    pub labels: Labels,
+}
+
+/// What is kept of a run for lists and follows from no event of it. Nothing of it changes what the run does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// What began it: `manual`, `webhook`, `schedule`, `rerun`, `sequence`, `sub-run` or `cli`, which is the default.
+    pub trigger: String,
+    /// What it was begun for, in a few words.
+    pub title: Option<String>,
+    /// The version of the deployed pipeline.
+    pub version: Option<u32>,
+    /// The run that it repeats, all of it or a part.
+    pub rerun_of: Option<RunId>,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Labels { trigger: "cli".to_owned(), title: None, version: None, rerun_of: None }
+    }
 }
 
 /// [`RunStatus`] with a default.
@@ -42,8 +63,7 @@ impl Standing {
         Standing {
             status: Status(run.status()),
             gates: events.iter().any(touches_gates).then(|| gate_rows(run)),
-            answers: Vec::new(),
-            turn: false,
+            ..Standing::default()
         }
     }
 }
@@ -73,6 +93,10 @@ pub struct GateRow {
     pub due_ms: u64,
     /// The votes so far, as JSON.
     pub votes: serde_json::Value,
+    /// Whether who began the run may approve it.
+    pub self_approval: bool,
+    /// What counts when its time is over, in words; `None` where it then fails.
+    pub otherwise: Option<String>,
 }
 
 /// The open gates of a run as rows.
@@ -83,6 +107,16 @@ fn gate_rows(run: &Run) -> Vec<GateRow> {
             Gate::Question(_) => ("question", Vec::new(), 1),
             Gate::Scheduled(_) => ("scheduled", Vec::new(), 0),
             Gate::Automated { .. } => ("automated", Vec::new(), 0),
+        };
+        let otherwise = match gate.gate {
+            Gate::Manual(manual) => Some(match manual.on_timeout {
+                GateDefault::Reject => "it counts as rejected".to_owned(),
+                GateDefault::Approve => "it counts as approved".to_owned(),
+            }),
+            Gate::Question(question) => {
+                question.default_response.as_ref().map(|answer| format!("the answer is {answer:?}"))
+            }
+            Gate::Scheduled(_) | Gate::Automated { .. } => None,
         };
         GateRow {
             run: run.id().clone(),
@@ -96,6 +130,8 @@ fn gate_rows(run: &Run) -> Vec<GateRow> {
             expires_ms: gate.expires_ms,
             due_ms: gate.due_ms,
             votes: serde_json::to_value(gate.votes).unwrap_or_default(),
+            self_approval: matches!(gate.gate, Gate::Manual(manual) if manual.self_approval),
+            otherwise,
         }
     };
     run.gates().into_iter().map(row).collect()

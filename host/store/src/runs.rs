@@ -30,7 +30,19 @@ pub struct RunSummary {
     pub created_at_ms: u64,
     /// When its end was recorded.
     pub finished_at_ms: Option<u64>,
+    /// What began it; see [`crate::Labels`], as of the others here.
+    pub trigger: String,
+    /// What it was begun for.
+    pub title: Option<String>,
+    /// The version of the deployed pipeline.
+    pub version: Option<u32>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
 }
+
+/// What a [`RunSummary`] is read from.
+pub(crate) const SUMMARY: &str = "runs.id, runs.name, runs.file, runs.status, runs.outcome, runs.started_by, runs.parent, \
+     runs.created_at_ms, runs.finished_at_ms, runs.trigger_kind, runs.title, runs.workflow_version, runs.rerun_of";
 
 /// Which runs to list.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,11 +57,10 @@ pub struct RunFilter {
 
 /// The runs that `filter` names, the newest first.
 pub(crate) async fn list(pool: &SqlitePool, filter: RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id, name, file, status, outcome, started_by, parent, created_at_ms, finished_at_ms FROM runs
-         WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR outcome = ?2)
-         ORDER BY created_at_ms DESC, id DESC LIMIT ?3",
-    )
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {SUMMARY} FROM runs WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR outcome = ?2)
+         ORDER BY created_at_ms DESC, id DESC LIMIT ?3"
+    )))
     .bind(filter.status.map(RunStatus::name))
     .bind(filter.outcome.map(Outcome::name))
     // A negative limit is none, to SQLite.
@@ -62,13 +73,11 @@ pub(crate) async fn list(pool: &SqlitePool, filter: RunFilter) -> Result<Vec<Run
 
 /// One run.
 pub(crate) async fn one(pool: &SqlitePool, run: &RunId) -> Result<RunSummary, StoreError> {
-    let row = sqlx::query(
-        "SELECT id, name, file, status, outcome, started_by, parent, created_at_ms, finished_at_ms FROM runs WHERE id = ?",
-    )
-    .bind(run.as_str())
-    .fetch_optional(pool)
-    .await
-    .map_err(StoreError::database("read a run"))?;
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {SUMMARY} FROM runs WHERE id = ?")))
+        .bind(run.as_str())
+        .fetch_optional(pool)
+        .await
+        .map_err(StoreError::database("read a run"))?;
     row.as_ref().map_or_else(|| Err(StoreError::UnknownRun { run: run.clone() }), summary)
 }
 
@@ -133,6 +142,87 @@ pub(crate) async fn events(pool: &SqlitePool, run: &RunId) -> Result<Vec<Event>,
     Ok(events)
 }
 
+/// At most `limit` events of a run from number `from` on, in order.
+pub(crate) async fn events_from(
+    pool: &SqlitePool,
+    run: &RunId,
+    from: u64,
+    limit: u32,
+) -> Result<Vec<Event>, StoreError> {
+    let rows: Vec<(i64, String)> =
+        sqlx::query_as("SELECT seq, body FROM events WHERE run = ? AND seq >= ? ORDER BY seq LIMIT ?")
+            .bind(run.as_str())
+            .bind(i64::try_from(from).unwrap_or(i64::MAX))
+            .bind(limit)
+            .fetch_all(pool)
+            .await
+            .map_err(StoreError::database("read a run's events"))?;
+    let event = |((found, body), seq): ((i64, String), u64)| {
+        if found.unsigned_abs() != seq {
+            return Err(StoreError::MissingEvent { run: run.clone(), seq });
+        }
+        Event::decode(&body).map_err(|source| StoreError::BadEvent { run: run.clone(), seq, source })
+    };
+    rows.into_iter().zip(from..).map(event).collect()
+}
+
+/// The runs of the same pipeline that have ended and were created before this one, the last one first.
+pub(crate) async fn before(pool: &SqlitePool, run: &RunId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar(
+        "SELECT other.id FROM runs own JOIN runs other ON other.name = own.name AND other.rowid < own.rowid
+         WHERE own.id = ? AND other.outcome IS NOT NULL ORDER BY other.rowid DESC LIMIT ?",
+    )
+    .bind(run.as_str())
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+    .map_err(StoreError::database("find the runs before one"))?;
+    ids.iter().map(|id| run_id(id)).collect()
+}
+
+/// How a run stands, for whoever watches many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStands {
+    /// The run.
+    pub run: RunId,
+    /// The pipeline's name.
+    pub name: String,
+    /// Where it stands.
+    pub status: String,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// The number of its next event.
+    pub next_seq: u64,
+}
+
+/// How the runs stand that have not ended, that were created at `since_ms` or later, and those of `also`.
+pub(crate) async fn standings(pool: &SqlitePool, since_ms: u64, also: &[RunId]) -> Result<Vec<RunStands>, StoreError> {
+    let also = serde_json::to_string(also).unwrap_or_default();
+    let rows: Vec<(String, String, String, Option<String>, i64)> = sqlx::query_as(
+        "SELECT id, name, status, outcome, next_seq FROM runs WHERE outcome IS NULL
+         UNION SELECT id, name, status, outcome, next_seq FROM runs WHERE created_at_ms >= ?1
+         UNION SELECT id, name, status, outcome, next_seq FROM runs WHERE id IN (SELECT value FROM json_each(?2))",
+    )
+    .bind(i64::try_from(since_ms).unwrap_or(i64::MAX))
+    .bind(also)
+    .fetch_all(pool)
+    .await
+    .map_err(StoreError::database("see how the runs stand"))?;
+    let stands = |(id, name, status, outcome, next): (String, String, String, Option<String>, i64)| {
+        Ok(RunStands { run: run_id(&id)?, name, status, outcome, next_seq: next.unsigned_abs() })
+    };
+    rows.into_iter().map(stands).collect()
+}
+
+/// The run and the step of each gate that is open.
+pub(crate) async fn gate_places(pool: &SqlitePool) -> Result<Vec<(RunId, String)>, StoreError> {
+    let rows: Vec<(String, String)> = sqlx::query_as("SELECT run, step FROM gates")
+        .fetch_all(pool)
+        .await
+        .map_err(StoreError::database("see which gates are open"))?;
+    rows.into_iter().map(|(run, step)| Ok((run_id(&run)?, step))).collect()
+}
+
 /// What is asked of a run and not answered.
 pub(crate) async fn requests(pool: &SqlitePool, run: &RunId) -> Result<Vec<RequestRow>, StoreError> {
     let rows: Vec<(i64, String, String)> =
@@ -174,7 +264,7 @@ pub(crate) async fn gates(pool: &SqlitePool, run: Option<&RunId>) -> Result<Vec<
     rows.iter().map(gate).collect()
 }
 
-fn gate(row: &SqliteRow) -> Result<GateRow, StoreError> {
+pub(crate) fn gate(row: &SqliteRow) -> Result<GateRow, StoreError> {
     let damaged = |why: String| StoreError::Damaged { what: "a gate".to_owned(), why };
     let read = |error: sqlx::Error| damaged(error.to_string());
     let number = |name: &str| row.try_get::<i64, _>(name).map(i64::unsigned_abs).map_err(read);
@@ -192,10 +282,12 @@ fn gate(row: &SqliteRow) -> Result<GateRow, StoreError> {
         expires_ms: number("expires_ms")?,
         due_ms: number("due_ms")?,
         votes: serde_json::from_str(&text("votes")?).map_err(|error| damaged(error.to_string()))?,
+        self_approval: row.try_get("self_approval").map_err(read)?,
+        otherwise: row.try_get("otherwise").map_err(read)?,
     })
 }
 
-fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
+pub(crate) fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
     let damaged = |why: String| StoreError::Damaged { what: "a run".to_owned(), why };
     let read = |error: sqlx::Error| damaged(error.to_string());
     let status: String = row.try_get("status").map_err(read)?;
@@ -213,10 +305,14 @@ fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
         outcome: outcome.map(|outcome| outcome.parse().map_err(damaged)).transpose()?,
         created_at_ms: row.try_get::<i64, _>("created_at_ms").map_err(read)?.unsigned_abs(),
         finished_at_ms: row.try_get::<Option<i64>, _>("finished_at_ms").map_err(read)?.map(i64::unsigned_abs),
+        trigger: row.try_get("trigger_kind").map_err(read)?,
+        title: row.try_get("title").map_err(read)?,
+        version: row.try_get("workflow_version").map_err(read)?,
+        rerun_of: row.try_get::<Option<String>, _>("rerun_of").map_err(read)?.as_deref().map(run_id).transpose()?,
     })
 }
 
-fn run_id(text: &str) -> Result<RunId, StoreError> {
+pub(crate) fn run_id(text: &str) -> Result<RunId, StoreError> {
     text.parse().map_err(|error: windlass_contract::NameError| StoreError::Damaged {
         what: "a run's id".to_owned(),
         why: error.to_string(),

@@ -1,7 +1,8 @@
 //! Opening the database, and what can be asked of it.
 
 use crate::{
-    RunFilter, RunLock, RunSummary, StoreError, Watch,
+    RunFilter, RunLock, RunStands, RunSummary, StoreError, Watch, lists,
+    lists::{EndedRun, OpenGate, RunQuery, UnfinishedRun},
     lock::{self, FILE_MODE, Held},
     row::{GateRow, RequestRow, Standing},
     runs,
@@ -40,6 +41,8 @@ const OWNER_LOCK: &str = "owner.lock";
 const COMMITS: &str = "commits";
 /// Touched after each commit that asks something of a run: what whoever carries runs out watches.
 const REQUESTS: &str = "requests";
+/// Touched after each commit that ends a run: what runs that wait for others watch.
+const ENDS: &str = "ends";
 /// Held for a moment: alone by who takes a run's lock, shared by who looks whether one is taken. Looking takes the run's lock
 /// for that moment, and nobody may be refused it because of that.
 const CLAIMS_LOCK: &str = "claims.lock";
@@ -114,7 +117,7 @@ impl Store {
             let path = dir.join(name);
             open(&path).map_err(StoreError::io("make", &path))
         };
-        let bells = Bells { commits: bell(COMMITS)?, requests: bell(REQUESTS)? };
+        let bells = Bells { commits: bell(COMMITS)?, requests: bell(REQUESTS)?, ends: bell(ENDS)? };
 
         let mut connection: SqliteConnection = options(&path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -268,6 +271,38 @@ impl Store {
         runs::events(&self.reads, run).await
     }
 
+    /// At most `limit` events of a run from number `from` on, in order; none where it has no more, or where there is no such run.
+    ///
+    /// # Errors
+    /// As of [`Store::events`].
+    pub async fn events_from(&self, run: &RunId, from: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        runs::events_from(&self.reads, run, from, limit).await
+    }
+
+    /// At most `limit` runs of the same pipeline that have ended and were created before this one, the last one first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn earlier_runs(&self, run: &RunId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        runs::before(&self.reads, run, limit).await
+    }
+
+    /// How the runs stand that have not ended, that were created at `since_ms` or later, and those of `also`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn standings(&self, since_ms: u64, also: &[RunId]) -> Result<Vec<RunStands>, StoreError> {
+        runs::standings(&self.reads, since_ms, also).await
+    }
+
+    /// The run and the step of each gate that is open.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn gate_places(&self) -> Result<Vec<(RunId, String)>, StoreError> {
+        runs::gate_places(&self.reads).await
+    }
+
     /// The runs that `filter` names, the newest first.
     ///
     /// # Errors
@@ -308,6 +343,93 @@ impl Store {
         runs::last_finished(&self.reads, pipeline).await
     }
 
+    /// A page of runs, the newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn page(&self, query: &RunQuery) -> Result<Vec<RunSummary>, StoreError> {
+        lists::page(&self.reads, query).await
+    }
+
+    /// The last `limit` runs of each of these pipelines, the newest first, without sub-runs.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn recent_runs(&self, names: &[String], limit: u32) -> Result<Vec<RunSummary>, StoreError> {
+        lists::recent(&self.reads, names, limit).await
+    }
+
+    /// How the last `limit` runs of each of these pipelines ended that have, without sub-runs.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn ended_runs(&self, names: &[String], limit: u32) -> Result<Vec<EndedRun>, StoreError> {
+        lists::ended(&self.reads, names, limit).await
+    }
+
+    /// The runs that repeat this one, in the order of their creation.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn reruns(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+        lists::reruns(&self.reads, run).await
+    }
+
+    /// The runs that are not over, the oldest first, with what whoever takes them up asks first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn left_runs(&self) -> Result<Vec<UnfinishedRun>, StoreError> {
+        lists::unfinished(&self.reads).await
+    }
+
+    /// The runs of the same group whose turn is before this one's, in the order of their turns.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn runs_ahead(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+        lists::behind(&self.reads, run).await
+    }
+
+    /// The gates that are open, with what lists tell of their runs; those that have been so for the longest time first, at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn open_gates(&self, run: Option<&RunId>, limit: u32) -> Result<Vec<OpenGate>, StoreError> {
+        lists::open_gates(&self.reads, run, limit).await
+    }
+
+    /// How many gates are open.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn count_gates(&self) -> Result<u64, StoreError> {
+        lists::count_gates(&self.reads).await
+    }
+
+    /// The runs with a gate whose time has come after `since_ms` and up to `now_ms`, and when the next one's comes, all in milliseconds
+    /// since 1970 (UTC).
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn due_gates(&self, since_ms: Option<u64>, now_ms: u64) -> Result<(Vec<RunId>, Option<u64>), StoreError> {
+        lists::due_gates(&self.reads, since_ms, now_ms).await
+    }
+
+    /// Events of a run in their stored form with their numbers, after the number `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn stored_events(&self, run: &RunId, after: u64, limit: u32) -> Result<Vec<(u64, String)>, StoreError> {
+        lists::stored_events(&self.reads, run, after, limit).await
+    }
+
+    #[cfg(test)]
+    pub(crate) fn reads(&self) -> &SqlitePool {
+        &self.reads
+    }
+
     /// The store of one plugin.
     ///
     /// # Errors
@@ -323,6 +445,14 @@ impl Store {
     /// When the system has no watches left.
     pub fn asked(&self) -> Result<Watch, StoreError> {
         Watch::new(&self.dir.join(REQUESTS))
+    }
+
+    /// Wakes after each commit that ends a run: for runs that wait for others.
+    ///
+    /// # Errors
+    /// When the system has no watches left.
+    pub fn ended(&self) -> Result<Watch, StoreError> {
+        Watch::new(&self.dir.join(ENDS))
     }
 
     /// Wakes after each commit, of this process or another: for following a run that another process carries out.

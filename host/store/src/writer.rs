@@ -3,7 +3,7 @@
 use crate::{
     StoreError,
     failpoints::{AFTER_COMMIT, BEFORE_COMMIT, crash_point},
-    row::Standing,
+    row::{Labels, Standing},
     state::Change,
 };
 use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
@@ -93,6 +93,8 @@ pub(crate) struct Bells {
     pub(crate) commits: File,
     /// After a commit that asks something of a run.
     pub(crate) requests: File,
+    /// After a commit that ends a run.
+    pub(crate) ends: File,
 }
 
 /// What a request came to, to be told once it is durable.
@@ -100,6 +102,16 @@ enum Done {
     Append(Result<u64, StoreError>),
     Ask(Result<i64, StoreError>),
     State(Result<(), StateError>),
+}
+
+impl Done {
+    fn has_changed(&self) -> bool {
+        match self {
+            Done::Append(done) => done.is_ok(),
+            Done::Ask(done) => done.is_ok(),
+            Done::State(done) => done.is_ok(),
+        }
+    }
 }
 
 /// Writes what comes until nobody can send any more. `owner` is kept until the last write is over.
@@ -139,10 +151,17 @@ async fn write_batch(connection: &mut SqliteConnection, batch: Vec<Request>, bel
     match try_batch(connection, &batch).await {
         Ok(done) => {
             crash_point(AFTER_COMMIT);
-            // After the commit, so that whoever is woken by it sees what was committed. Its content means nothing.
-            ring(&bells.commits);
+            // After the commit, so that whoever is woken by it sees what was committed. Its content means nothing. What was
+            // refused rings nothing: who waits for a turn would wake itself by asking.
+            if done.iter().any(Done::has_changed) {
+                ring(&bells.commits);
+            }
             if batch.iter().any(|request| matches!(request, Request::Ask(..))) {
                 ring(&bells.requests);
+            }
+            let ends = |request: &Request| matches!(request, Request::Append(append, _) if append.finished.is_some());
+            if batch.iter().any(ends) {
+                ring(&bells.ends);
             }
             for (request, done) in batch.into_iter().zip(done) {
                 tell(request, Ok(done));
@@ -210,6 +229,7 @@ async fn append_events(
         None => (None, None),
     };
     let standing = &append.standing;
+    let labels: &Labels = &standing.labels;
     if standing.turn
         && let Some(busy) = turn_is_taken(transaction, &append.run).await?
     {
@@ -218,8 +238,8 @@ async fn append_events(
     let row = match &append.created {
         Some(Created { name, file, at_ms, origin }) => sqlx::query(
             "INSERT INTO runs (id, name, file, created_at_ms, next_seq, status, outcome, finished_at_ms, parent, started_by,
-                 turn_group, turn_limit)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                 turn_group, turn_limit, trigger_kind, title, workflow_version, rerun_of)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         )
         .bind(append.run.as_str())
         .bind(name)
@@ -232,19 +252,31 @@ async fn append_events(
         .bind(origin.parent.as_ref().map(|parent| parent.run.as_str()))
         .bind(&origin.by)
         .bind(origin.group.as_ref().map(|group| group.name.as_str()))
-        .bind(origin.group.as_ref().map(|group| i64::from(group.limit))),
-        // The row is left alone where another append was first.
-        None => sqlx::query(
-            "UPDATE runs SET next_seq = ?3, status = ?4, outcome = coalesce(?5, outcome),
-                 finished_at_ms = coalesce(?6, finished_at_ms), turn_taken = turn_taken OR ?7
+        .bind(origin.group.as_ref().map(|group| i64::from(group.limit)))
+        .bind(&labels.trigger)
+        .bind(&labels.title)
+        .bind(labels.version)
+        .bind(labels.rerun_of.as_ref().map(RunId::as_str)),
+        // The row is left alone where another append was first. Its outcome is written once: it stands in indexes, which a step in the
+        // middle of a run has no business with.
+        None if append.finished.is_some() => sqlx::query(
+            "UPDATE runs SET next_seq = ?3, status = ?4, turn_taken = turn_taken OR ?5, outcome = ?6, finished_at_ms = ?7
              WHERE id = ?1 AND next_seq = ?2",
         )
         .bind(append.run.as_str())
         .bind(first)
         .bind(next)
         .bind(standing.status.0.name())
+        .bind(standing.turn)
         .bind(outcome)
-        .bind(finished)
+        .bind(finished),
+        None => sqlx::query(
+            "UPDATE runs SET next_seq = ?3, status = ?4, turn_taken = turn_taken OR ?5 WHERE id = ?1 AND next_seq = ?2",
+        )
+        .bind(append.run.as_str())
+        .bind(first)
+        .bind(next)
+        .bind(standing.status.0.name())
         .bind(standing.turn),
     };
     if row.execute(&mut **transaction).await?.rows_affected() == 0 {
@@ -282,8 +314,9 @@ async fn write_gates(
     for gate in gates {
         let approvers = serde_json::Value::from(gate.approvers.clone());
         sqlx::query(
-            "INSERT INTO gates (run, step, attempt, kind, prompt, approvers, quorum, opened_ms, expires_ms, due_ms, votes)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO gates (run, step, attempt, kind, prompt, approvers, quorum, opened_ms, expires_ms, due_ms, votes,
+                 self_approval, otherwise)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(run.as_str())
         .bind(gate.step.as_str())
@@ -296,6 +329,8 @@ async fn write_gates(
         .bind(number(gate.expires_ms))
         .bind(number(gate.due_ms))
         .bind(gate.votes.to_string())
+        .bind(gate.self_approval)
+        .bind(&gate.otherwise)
         .execute(&mut **transaction)
         .await?;
     }

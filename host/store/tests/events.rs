@@ -5,10 +5,10 @@ mod common;
 use common::{created, finished, run_id, soon, started, step};
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
-use std::{os::unix::fs::PermissionsExt, path::Path};
+use std::{os::unix::fs::PermissionsExt, path::Path, time::Duration};
 use windlass_contract::CodedError;
 use windlass_engine::{Event, EventKind, Group, Origin, Outcome, RunStatus};
-use windlass_store::{FIRST_SEQ, GateRow, RunFilter, Standing, Status, Store, StoreError};
+use windlass_store::{FIRST_SEQ, GateRow, Labels, RunFilter, RunQuery, Standing, Status, Store, StoreError};
 
 async fn sql(dir: &Path, statement: &'static str) {
     let url = format!("sqlite://{}", dir.join("windlass.db").display());
@@ -377,6 +377,8 @@ async fn open_gates_are_rows() {
         expires_ms: opened_ms + 10,
         due_ms: opened_ms + 10,
         votes: json!([]),
+        self_approval: true,
+        otherwise: Some("it counts as rejected".to_owned()),
     };
     let with = |gates: Vec<GateRow>| Standing { gates: Some(gates), ..Standing::default() };
     store.create_run(&[created("r1", "demo", 1)], with(vec![row("r1", 7)])).await.expect("it is new");
@@ -448,6 +450,81 @@ async fn runs_of_a_group_take_turns() {
     store.append(&run_id("r2"), 3, &[finished(Outcome::Failed, 9)], Standing::default()).await.expect("it fits");
     assert_eq!(enter("r4").await, "behind r1, r3");
     assert_eq!(enter("r3").await, "its turn");
+    // What is refused wakes nobody: those who wait for their turn ask again at each ring, and would ring by asking.
+    let mut commits = store.commits().expect("a watch");
     assert_eq!(enter("r4").await, "behind r1, r3");
+    let rung = tokio::time::timeout(Duration::from_millis(300), commits.changed()).await;
+    assert!(rung.is_err(), "a refused append rings");
+    let mut ends = store.ended().expect("a watch");
     assert_eq!(enter("r5").await, "its turn");
+    soon(commits.changed()).await;
+    let rung = tokio::time::timeout(Duration::from_millis(300), ends.changed()).await;
+    assert!(rung.is_err(), "nothing has ended");
+    store.append(&run_id("r1"), 3, &[finished(Outcome::Failed, 9)], Standing::default()).await.expect("it fits");
+    soon(ends.changed()).await;
+    assert_eq!(enter("r4").await, "its turn");
+}
+
+#[tokio::test]
+async fn labels_stand_beside_the_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(dir.path()).await.expect("it opens");
+    let (title, rerun_of) = (Some("main: mend it".to_owned()), Some(run_id("r1")));
+    let labels = Labels { trigger: "webhook".to_owned(), title: title.clone(), version: Some(3), rerun_of };
+    store.create_run(&[created("r1", "demo", 1)], Standing::default()).await.expect("it is new");
+    store.create_run(&[created("r2", "demo", 2)], Standing { labels, ..Standing::default() }).await.expect("it is new");
+    let first = store.run(&run_id("r1")).await.expect("it is there");
+    assert_eq!((first.trigger.as_str(), first.title, first.version), ("cli", None, None));
+    let second = store.run(&run_id("r2")).await.expect("it is there");
+    assert_eq!((second.trigger.as_str(), second.title, second.version), ("webhook", title, Some(3)));
+    assert_eq!(store.reruns(&run_id("r1")).await.expect("a list"), [run_id("r2")]);
+    // Another event leaves them.
+    store.append(&run_id("r2"), 2, &[started(1)], Standing::default()).await.expect("it fits");
+    assert_eq!(store.run(&run_id("r2")).await.expect("it is there").trigger, "webhook");
+}
+
+/// Pages of a list in which several runs were created at one time, with figures of the last ones.
+#[tokio::test]
+async fn pages_of_runs() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(dir.path()).await.expect("it opens");
+    for n in 0..30 {
+        let (id, name) = (format!("r{n:02}"), if n % 3 == 0 { "a" } else { "b" });
+        store.create_run(&[created(&id, name, n / 4)], Standing::default()).await.expect("it is new");
+        if n % 2 == 0 {
+            let outcome = if n % 4 == 0 { Outcome::Succeeded } else { Outcome::Failed };
+            let end = [finished(outcome, n / 4 + n)];
+            store.append(&run_id(&id), 2, &end, Standing::default()).await.expect("it fits");
+        }
+    }
+    let pages = async |query: RunQuery| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.page(&RunQuery { after, limit: 7, ..query.clone() }).await.expect("a page");
+            let Some(last) = page.last() else { return found };
+            after = Some((last.created_at_ms, last.id.clone()));
+            found.extend(page.into_iter().map(|run| run.id.to_string()));
+        }
+    };
+    let all = |keep: &dyn Fn(u64) -> bool| -> Vec<String> {
+        (0..30).rev().filter(|n| keep(*n)).map(|n| format!("r{n:02}")).collect()
+    };
+    assert_eq!(pages(RunQuery::default()).await, all(&|_| true));
+    let of = |name: &str| RunQuery { name: Some(name.to_owned()), ..RunQuery::default() };
+    assert_eq!(pages(of("a")).await, all(&|n| n % 3 == 0));
+    let failed = RunQuery { outcomes: vec![Outcome::Failed, Outcome::Lost], ..of("b") };
+    assert_eq!(pages(failed).await, all(&|n| n % 4 == 2 && n % 3 != 0));
+    let open = RunQuery { statuses: vec![RunStatus::Running, RunStatus::Queued], ..RunQuery::default() };
+    assert_eq!(pages(open).await, all(&|n| n % 2 == 1));
+    let between = RunQuery { since_ms: Some(2), until_ms: Some(5), ..RunQuery::default() };
+    assert_eq!(pages(between).await, all(&|n| (8..20).contains(&n)));
+
+    let names = ["a".to_owned(), "b".to_owned(), "none".to_owned()];
+    let recent = store.recent_runs(&names, 2).await.expect("a list");
+    assert_eq!(recent.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["r29", "r28", "r27", "r24"]);
+    let mut ended = store.ended_runs(&names, 2).await.expect("a list");
+    ended.sort_by_key(|run| (run.name.clone(), run.took_ms));
+    let ended: Vec<_> = ended.iter().map(|run| (run.name.as_str(), run.outcome, run.took_ms)).collect();
+    let (good, bad) = (Outcome::Succeeded, Outcome::Failed);
+    assert_eq!(ended, [("a", bad, 18), ("a", good, 24), ("b", bad, 26), ("b", good, 28)]);
 }

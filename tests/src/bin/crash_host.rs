@@ -17,7 +17,9 @@ use std::{collections::BTreeMap, path::Path, process::ExitCode};
 use tokio::sync::mpsc;
 use windlass_capabilities::{DockerSettings, EgressPolicy, KeySource, ToolboxSettings};
 use windlass_contract::{Digest, EffectClass, Permissions, PluginRef, RunId, StepType};
-use windlass_driver::{Asked, Ending, Grants, Host, HostSettings, NewRun, Request, Stop, Terms, Workspace, carry_out};
+use windlass_driver::{
+    Asked, Ending, Grants, Host, HostSettings, Labels, NewRun, Request, Stop, Terms, Workspace, carry_out,
+};
 use windlass_engine::{EventKind, Origin, Run, Vote};
 use windlass_manifest::{Catalogue, InstalledStep, Loading, Source, Workflows, plan::Gate};
 use windlass_runtime::{Runtime, Settings};
@@ -144,7 +146,15 @@ async fn begin(host: &Host, plugins: &[PluginRef], file: &Path) -> anyhow::Resul
         let origin = Origin { by: Some("starter".to_owned()), ..Origin::default() };
         let inputs =
             windlass_manifest::bind_inputs(&plan, &BTreeMap::new()).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
-        host.create(NewRun { plan: plan.clone(), inputs, file: None, workspace: Workspace::Empty, origin }).await?;
+        host.create(NewRun {
+            plan: plan.clone(),
+            inputs,
+            file: None,
+            workspace: Workspace::Empty,
+            origin,
+            labels: Labels::default(),
+        })
+        .await?;
     }
     Ok(())
 }
@@ -162,7 +172,10 @@ fn asked(run: &Run) -> Option<Asked> {
         _ if gate.step.as_str().starts_with("refuse") => (Vote::Reject, "ada"),
         _ => (Vote::Approve, if voted.contains(&"ada") { "bob" } else { "ada" }),
     };
-    Some(Asked { request: Request::Vote { step: gate.step.clone(), vote, comment: None }, by: by.to_owned() })
+    Some(Asked {
+        request: Request::Vote { step: gate.step.clone(), vote, comment: None, email: None },
+        by: by.to_owned(),
+    })
 }
 
 /// Takes every run to its end: always the oldest that can go on.

@@ -4,6 +4,7 @@ import { Plus, Trash2 } from 'lucide-react'
 import { useState } from 'react'
 import { Button, IconButton } from '@/ui/Button'
 import { Field, Input, Select, Switch, Textarea } from '@/ui/inputs'
+import { Words } from '@/ui/Words'
 import { BrokenJson, choices, chosen, kindOf, resolve, type Errors, type FormSchema } from './schema'
 import css from './forms.module.css'
 
@@ -81,7 +82,11 @@ function Part(props: PartProps & { name: string; required: boolean }) {
     return (
       <fieldset className={css.nested}>
         <legend>{label}</legend>
-        {schema.description !== undefined && <p className="muted">{schema.description}</p>}
+        {schema.description !== undefined && (
+          <p className={css.about}>
+            <Words text={schema.description} />
+          </p>
+        )}
         <Properties {...props} />
       </fieldset>
     )
@@ -90,8 +95,8 @@ function Part(props: PartProps & { name: string; required: boolean }) {
     return (
       <Switch
         label={label}
-        help={schema.description}
-        checked={value === true}
+        help={schema.description === undefined ? undefined : <Words text={schema.description} />}
+        checked={(value ?? schema.default) === true}
         onChange={onChange}
         disabled={schema.readOnly ?? false}
       />
@@ -101,7 +106,7 @@ function Part(props: PartProps & { name: string; required: boolean }) {
     .filter(Boolean)
     .join(' ')
   return (
-    <Field label={label} required={required} error={errors[at]} help={help === '' ? undefined : help}>
+    <Field label={label} required={required} error={errors[at]} help={help === '' ? undefined : <Words text={help} />}>
       <Control {...props} kind={kind} />
     </Field>
   )
@@ -125,7 +130,7 @@ function Control({
       const none = required || schema.default !== undefined ? [] : [{ value: NONE, label: <span className="muted">none</span> }]
       return (
         <Select
-          value={value === undefined ? undefined : String(value)}
+          value={shownChoice(value ?? schema.default)}
           onChange={(next) => onChange(next === NONE ? undefined : chosen(schema, next))}
           options={[...none, ...options]}
           disabled={disabled}
@@ -164,6 +169,8 @@ function Control({
       )
   }
 }
+
+const shownChoice = (value: unknown): string | undefined => (value === undefined || value === null ? undefined : String(value))
 
 const NONE = ' none' // no enum has it: names do not begin with a space
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use windlass_capabilities::{DockerSettings, EgressPolicy, KeySource, ToolboxSettings};
 use windlass_contract::{Digest, EffectClass, Permissions, PluginRef, RunId, StepName};
 use windlass_driver::{
-    Asked, Claim, Ending, Grants, Host, HostSettings, NewRun, Notice, Stop, Terms, Workspace, carry_out,
+    Asked, Claim, Ending, Grants, Host, HostSettings, Labels, NewRun, Notice, Stop, Terms, Workspace, carry_out,
 };
 use windlass_engine::{EventKind, Origin, Outcome};
 use windlass_manifest::plan::{
@@ -141,7 +141,7 @@ pub(crate) fn grants(plugin: &PluginRef, permissions: Permissions) -> Grants {
 
 /// A run to be created, without inputs.
 pub(crate) fn new_run(plan: Plan, workspace: Workspace) -> NewRun {
-    NewRun { plan, inputs: Map::new(), file: None, workspace, origin: Origin::default() }
+    NewRun { plan, inputs: Map::new(), file: None, workspace, origin: Origin::default(), labels: Labels::default() }
 }
 
 /// Carries a claim out, whatever it comes to, and hears nothing of it.
@@ -182,7 +182,7 @@ pub(crate) async fn carry(host: &Host, plan: Plan, grants: Grants, workspace: Op
                         steps.insert(step.clone(), (*at, Instant::now()));
                     }
                 }
-                Notice::Queued { .. } => {}
+                Notice::Queued { .. } | Notice::Answered { .. } => {}
             }
         }
         (steps, why)

@@ -127,7 +127,7 @@ async fn approve(report: &mut Report, bench: &NoopHome, bare: &mut Bare) -> anyh
     let [mut ours, mut floor]: [Samples; 2] = Default::default();
     // Spread over all of them.
     for run in waiting.iter().step_by(waiting.len() / APPROVALS).take(APPROVALS) {
-        let request = Request::Vote { step: "s1".parse()?, vote: Vote::Approve, comment: None };
+        let request = Request::Vote { step: "s1".parse()?, vote: Vote::Approve, comment: None, email: None };
         let asked = vec![Asked { request, by: "bench".to_owned() }];
         let began = Instant::now();
         let claim = host.take_up(run).await?;

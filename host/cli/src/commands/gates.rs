@@ -61,7 +61,7 @@ pub(crate) async fn vote(global: &Global, args: VoteArgs, vote: Vote) -> anyhow:
         Some(step) => step.parse().map_err(|error: NameError| UsageError(error.to_string()))?,
         None => the_only_gate(&host, &run).await?,
     };
-    let request = Request::Vote { step, vote, comment: args.comment };
+    let request = Request::Vote { step, vote, comment: args.comment, email: None };
     ask(global, &host, &run, Asked { request, by: whoami() }, &args.carrying).await
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn answer(global: &Global, args: AnswerArgs) -> anyhow::Result<
     let host = App::new(global, None)?.host().await?;
     let run = find_run(&host, &args.run).await?;
     let step = args.step.parse().map_err(|error: NameError| UsageError(error.to_string()))?;
-    let request = Request::Vote { step, vote: Vote::Answer(args.answer), comment: None };
+    let request = Request::Vote { step, vote: Vote::Answer(args.answer), comment: None, email: None };
     ask(global, &host, &run, Asked { request, by: whoami() }, &args.carrying).await
 }
 

@@ -18,7 +18,7 @@ use std::{
 };
 use windlass_contract::RunId;
 use windlass_driver::{
-    Asked, Claim, DriverError, Ending, Grants, Host, NewRun, Request, Stop, Terms, Waits, Workspace, carry_out,
+    Asked, Claim, DriverError, Ending, Grants, Host, Labels, NewRun, Request, Stop, Terms, Waits, Workspace, carry_out,
 };
 use windlass_engine::{Decision, Origin, RerunFrom};
 use windlass_project::grants;
@@ -35,7 +35,8 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> anyhow::Result<Exit> {
     let host = app.host().await?;
     let file = args.file.canonicalize().unwrap_or_else(|_| args.file.clone());
     let origin = Origin { by: Some(whoami()), blackboard: blackboard(&args.blackboard), ..Origin::default() };
-    let new = NewRun { plan, inputs, file: Some(file.display().to_string()), workspace, origin };
+    let new =
+        NewRun { plan, inputs, file: Some(file.display().to_string()), workspace, origin, labels: Labels::default() };
     let claim = host.create(new).await.map_err(coded)?;
     drive(&host, claim, grants(&app.installed()?), Vec::new(), &args.carrying).await
 }

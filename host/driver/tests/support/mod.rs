@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use windlass_capabilities::{DockerSettings, EgressPolicy, KeySource, ToolboxSettings};
 use windlass_contract::{Digest, EffectClass, Permissions, PluginRef, StepName};
 use windlass_driver::{
-    Asked, Claim, DriverError, Ending, Grants, Host, HostSettings, NewRun, Notice, Request, Stop, Terms, Workspace,
-    carry_out,
+    Asked, Claim, DriverError, Ending, Grants, Host, HostSettings, Labels, NewRun, Notice, Request, Stop, Terms,
+    Workspace, carry_out,
 };
 use windlass_engine::{Decision, Origin, Run};
 use windlass_manifest::plan::{DEFAULT_TRANSITIONS, OnFailure, Plan, PluginWork, Retry, State, Step, Volume, Work};
@@ -175,7 +175,7 @@ pub fn new_run(steps: Vec<Step>) -> NewRun {
 
 pub fn new_run_of(plan: Plan) -> NewRun {
     let origin = Origin { by: Some("starter".to_owned()), ..Origin::default() };
-    NewRun { plan, inputs: Map::new(), file: None, workspace: Workspace::Empty, origin }
+    NewRun { plan, inputs: Map::new(), file: None, workspace: Workspace::Empty, origin, labels: Labels::default() }
 }
 
 pub fn plan(states: Vec<State>) -> Plan {

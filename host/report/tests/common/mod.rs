@@ -109,7 +109,14 @@ impl Story {
                     _ => (Vote::Answer(words.to_owned()), ""),
                 };
                 let comment = (!comment.is_empty()).then(|| comment.to_owned());
-                EventKind::GateVoted { step: name(first), attempt: attempt(first), by: by.to_owned(), vote, comment }
+                EventKind::GateVoted {
+                    step: name(first),
+                    attempt: attempt(first),
+                    by: by.to_owned(),
+                    vote,
+                    comment,
+                    email: None,
+                }
             }
             "due" => {
                 let due = self.run().gates().iter().find(|gate| gate.step.as_str() == first).map(|gate| gate.due_ms);

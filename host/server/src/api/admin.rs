@@ -1,8 +1,7 @@
 //! The audit.
 
-use super::unfinished;
 use crate::{
-    App, Page, Problem,
+    App, Page, Paging, Problem,
     access::Admin,
     extract::{Json, Query},
 };
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use windlass_store::records::audit::{AuditEntry, AuditFilter};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(audit))
@@ -60,9 +60,28 @@ pub(crate) struct AuditQuery {
 /// What was changed, the newest first.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "system", params(AuditQuery), responses((status = 200, body = Page<AuditRow>)))]
 async fn audit(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Admin,
-    Query(_query): Query<AuditQuery>,
+    Query(query): Query<AuditQuery>,
 ) -> Result<Json<Page<AuditRow>>, Problem> {
-    unfinished()
+    let AuditQuery { actor, action, target, cursor, limit } = query;
+    let paging = Paging { cursor, limit };
+    let limit = paging.limit()?;
+    let filter = AuditFilter {
+        actor: actor.as_deref(),
+        action: action.as_deref(),
+        target: target.as_deref(),
+        before: paging.after()?,
+    };
+    let entries = app.records().audit(filter, limit + 1).await?;
+    Ok(Json(Page::of(entries.into_iter().map(AuditRow::from).collect(), limit, |row: &AuditRow| row.id)))
+}
+
+impl From<(i64, AuditEntry)> for AuditRow {
+    fn from((id, entry): (i64, AuditEntry)) -> Self {
+        let AuditEntry { at_ms, actor, via, action, target, detail, request_id, address } = entry;
+        // It was JSON when it was written.
+        let detail = serde_json::from_str(&detail).unwrap_or_default();
+        AuditRow { id, at_ms, actor, via, action, target, detail, request_id, address }
+    }
 }

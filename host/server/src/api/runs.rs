@@ -1,38 +1,39 @@
-//! Runs: lists, one run, following, logs, and what can be asked of them.
+//! Runs: lists, one run, its history, and what can be asked of them. Following, logs and reports are in `events`, `logs` and `reports`.
 
-use super::unfinished;
 use crate::{
-    App, Page, Problem,
-    access::{Operator, Viewer},
+    App, Page, Paging, Problem,
+    access::{Caller, Operator, Viewer},
     extract::{Json, Path, Query},
+    problem::Kind,
+    views::{self, Seen},
 };
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use windlass_contract::{RunId, StepName};
+use windlass_driver::{Asked, Request};
+use windlass_engine::{Decision, Outcome, RunStatus, Vote};
+use windlass_store::RunQuery;
+
+/// How long the reason of a cancel may be, in characters.
+const MAX_REASON_CHARS: usize = 500;
+/// How long an answer to a question may be, in bytes: as long as an input. It goes into the event log, and into every template that reads it.
+pub(crate) const MAX_ANSWER_BYTES: usize = windlass_manifest::MAX_INPUT_BYTES;
+/// How many gates a run shows: more are open in none that a person can look at.
+pub(crate) const MAX_GATES: u32 = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(runs))
         .routes(routes!(run))
         .routes(routes!(execution))
-        .routes(routes!(events))
         .routes(routes!(history))
-        .routes(routes!(log))
-        .routes(routes!(raw_log))
-        .routes(routes!(follow_log))
-        .routes(routes!(search_log))
         .routes(routes!(cancel))
         .routes(routes!(rerun))
         .routes(routes!(signal))
         .routes(routes!(decide))
-        .routes(routes!(tests))
-        .routes(routes!(findings))
 }
 
 /// A run in a list.
@@ -121,7 +122,7 @@ pub(crate) struct RunView {
     pub visits: Vec<Visit>,
     /// Its open gates.
     pub gates: Vec<super::gates::GateRow>,
-    /// What who asks may ask of it now: `cancel`, `rerun`, `rerun-failed`, `signal`.
+    /// What who asks may ask of it now: `cancel`, `rerun`, `rerun-failed`, `signal`, `decide`.
     pub actions: Vec<String>,
     /// The event after which this view is: what to follow from.
     pub last_event_id: String,
@@ -197,6 +198,8 @@ pub(crate) struct GraphStep {
     pub step_type: String,
     /// The plugin with its version.
     pub plugin: Option<String>,
+    /// The pipeline that a sub-run runs.
+    pub workflow: Option<String>,
     /// The steps that it waits for.
     pub needs: Vec<String>,
     /// Its condition.
@@ -284,81 +287,6 @@ pub(crate) struct AttemptView {
     pub has_log: bool,
 }
 
-/// A piece of a log.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct LogPage {
-    /// The number of the first line, from 1.
-    pub first: u64,
-    /// The lines.
-    pub lines: Vec<LogLineRow>,
-    /// How many lines there are so far.
-    pub total_lines: u64,
-    /// How many bytes its text has so far.
-    pub total_bytes: u64,
-    /// Whether nothing more will come.
-    pub complete: bool,
-}
-
-/// A line of a log.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct LogLineRow {
-    /// Its number, from 1.
-    pub n: u64,
-    /// When.
-    pub at_ms: u64,
-    /// `stdout`, `stderr`, `plugin` or `system`.
-    pub stream: String,
-    /// The line, masked, with its ANSI codes and without its end. At most 64 KiB are sent.
-    pub text: String,
-}
-
-/// Which lines.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct LogQuery {
-    /// The first line, from 1; below 0 it counts from the end.
-    pub from: Option<i64>,
-    /// How many, 1 to 5000.
-    #[param(minimum = 1, maximum = 5000)]
-    pub limit: Option<u32>,
-}
-
-/// From where a log is followed.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct FollowQuery {
-    /// The first line, from 1.
-    pub from: Option<u64>,
-}
-
-/// What is looked for in a log.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct SearchQuery {
-    /// The text, 1 to 200 characters; small and capital letters are the same.
-    pub q: String,
-    /// Begin after this line.
-    #[serde(default)]
-    pub after: u64,
-}
-
-/// Where a text is in a log.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct LogMatches {
-    /// The lines that have it, at most 1000.
-    pub lines: Vec<u64>,
-    /// Whether there may be more.
-    pub more: bool,
-}
-
-/// From where a run is followed.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct EventsQuery {
-    /// The id of the last event that the reader has, as the header `Last-Event-ID`, which goes before it.
-    pub after: Option<String>,
-}
-
 /// An event as it is stored.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HistoryRow {
@@ -424,226 +352,239 @@ pub(crate) struct DecideRequest {
     pub decision: String,
 }
 
-/// What tests said in a run: the JUnit reports among its artifacts.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TestsView {
-    /// How many tests.
-    pub total: u32,
-    /// How many failed, errors among them.
-    pub failed: u32,
-    /// How many were skipped.
-    pub skipped: u32,
-    /// How many failed first and passed then.
-    pub flaky: u32,
-    /// How long all took, in milliseconds.
-    pub took_ms: u64,
-    /// The tests: those that failed first, then by how long they took; at most 5000.
-    pub tests: Vec<TestRow>,
-    /// Reports that could not be read, with the reason.
-    pub unreadable: Vec<String>,
+/// A list of words with commas, each of a closed list.
+fn words<T>(parameter: &str, given: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, Problem> {
+    let each = given.into_iter().flat_map(|given| given.split(',')).map(str::trim).filter(|word| !word.is_empty());
+    let refused = |word: &str| Problem::field(&format!("?{parameter}"), format!("{word:?} is none of its values"));
+    each.map(|word| parse(word).ok_or_else(|| refused(word))).collect()
 }
 
-/// A test.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TestRow {
-    /// The artifact that it is told in.
-    pub report: String,
-    /// Its suite.
-    pub suite: String,
-    /// Its name.
-    pub name: String,
-    /// `passed`, `failed`, `error`, `skipped` or `flaky`.
-    pub status: String,
-    /// How long it took, in milliseconds.
-    pub took_ms: u64,
-    /// What it said.
-    pub message: Option<String>,
-    /// It passed in the last run of the pipeline before.
-    pub new_failure: bool,
+/// A run's id out of an address. One that cannot be is one that is not there.
+pub(crate) fn run_id(text: &str) -> Result<RunId, Problem> {
+    text.parse().map_err(|_| Problem::not_found(format!("run {text:?}")))
 }
 
-/// What scanners found in a run: the SARIF reports among its artifacts.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct FindingsView {
-    /// The findings, the worst first; at most 5000.
-    pub findings: Vec<FindingRow>,
-    /// How many of each severity.
-    pub counts: std::collections::BTreeMap<String, u32>,
-    /// Reports that could not be read, with the reason.
-    pub unreadable: Vec<String>,
-}
-
-/// A finding.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct FindingRow {
-    /// The artifact that it is told in.
-    pub report: String,
-    /// The scanner.
-    pub tool: String,
-    /// Its rule.
-    pub rule: String,
-    /// `critical`, `high`, `medium`, `low` or `info`.
-    pub severity: String,
-    /// What it found.
-    pub message: String,
-    /// The file.
-    pub file: Option<String>,
-    /// The line.
-    pub line: Option<u64>,
-    /// `new` where the last run of the pipeline before did not have it, else `existing`.
-    pub since: String,
+/// A step's name out of a request.
+pub(crate) fn step_name(pointer: &str, text: &str) -> Result<StepName, Problem> {
+    text.parse().map_err(|error: windlass_contract::NameError| Problem::field(pointer, error.to_string()))
 }
 
 /// The runs, the newest first.
 #[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(RunsQuery), responses((status = 200, body = Page<RunRow>)))]
 async fn runs(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Query(_query): Query<RunsQuery>,
+    Query(query): Query<RunsQuery>,
 ) -> Result<Json<Page<RunRow>>, Problem> {
-    unfinished()
+    let paging = Paging { cursor: query.cursor, limit: query.limit };
+    let limit = paging.limit()?;
+    let status = |word: &str| RunStatus::ALL.into_iter().find(|status| status.name() == word);
+    let wanted = RunQuery {
+        name: query.workflow,
+        statuses: words("status", query.status.as_deref(), status)?,
+        outcomes: words("outcome", query.outcome.as_deref(), |word| word.parse::<Outcome>().ok())?,
+        started_by: query.by,
+        trigger: query.trigger,
+        since_ms: query.since_ms,
+        until_ms: query.until_ms,
+        sub_runs: query.sub_runs,
+        after: paging.after()?,
+        limit: limit + 1,
+    };
+    let found = app.host().store().page(&wanted).await?;
+    let page = Page::of(found, limit, |run| (run.created_at_ms, run.id.clone()));
+    Ok(Json(Page { items: page.items.into_iter().map(RunRow::from).collect(), next_cursor: page.next_cursor }))
 }
 
 /// One run as it stands.
 #[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = RunView)))]
-async fn run(
-    State(_app): State<App>,
-    Viewer(_caller): Viewer,
-    Path(_id): Path<String>,
-) -> Result<Json<RunView>, Problem> {
-    unfinished()
+async fn run(State(app): State<App>, Viewer(caller): Viewer, Path(id): Path<String>) -> Result<Json<RunView>, Problem> {
+    view(&app, &caller, &id).await.map(Json)
 }
 
 /// The same, under the address of the documented interface.
 #[utoipa::path(get, path = "/v1/workflows/executions/{id}", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = RunView)))]
 async fn execution(
-    State(_app): State<App>,
-    Viewer(_caller): Viewer,
-    Path(_id): Path<String>,
+    State(app): State<App>,
+    Viewer(caller): Viewer,
+    Path(id): Path<String>,
 ) -> Result<Json<RunView>, Problem> {
-    unfinished()
+    view(&app, &caller, &id).await.map(Json)
 }
 
-/// What a run tells, as server-sent events: the items of `windlass run --json`, without the lines of logs. Each has an id; a reader that was cut off
-/// goes on after the last one that it has.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/events", tag = "runs", params(("id" = String, Path), EventsQuery), responses((status = 200, content_type = "text/event-stream", body = String)))]
-async fn events(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_id): Path<String>,
-    Query(_query): Query<EventsQuery>,
-    _headers: HeaderMap,
-) -> Result<Response, Problem> {
-    unfinished()
+async fn view(app: &App, caller: &Caller, id: &str) -> Result<RunView, Problem> {
+    let id = run_id(id)?;
+    let (store, logs) = (app.host().store(), app.host().logs().clone());
+    let row = store.run(&id).await?;
+    let events = store.events(&id).await?;
+    let (reruns, sub_runs) = (store.reruns(&id).await?, store.sub_runs(&id).await?);
+    let email = app.records().email_of(caller.user).await?;
+    let gates = store.open_gates(Some(&id), MAX_GATES).await?;
+    let behind = match row.status {
+        RunStatus::Queued => store.runs_ahead(&id).await?,
+        _ => Vec::new(),
+    };
+    let rerun_of = row.rerun_of.clone();
+    let (caller, row) = (caller.clone(), RunRow::from(row));
+    // Replaying ten thousand steps and reading a log takes a while.
+    let made = tokio::task::spawn_blocking(move || {
+        let seen = Seen::of(&events)?;
+        let run = seen.run();
+        let texts = |ids: Vec<RunId>| ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>();
+        let rerun_of = rerun_of.or_else(|| run.origin().rerun.as_ref().map(|rerun| rerun.of.clone()));
+        Ok(RunView {
+            reason: run.reason().filter(|_| run.finished_ms().is_some()).map(views::reason),
+            culprit: seen.culprit().map(|found| views::culprit(&logs, &id, found)),
+            inputs: run.inputs().clone(),
+            rerun_of: rerun_of.map(|of| of.to_string()),
+            reruns: texts(reruns),
+            sub_runs: texts(sub_runs),
+            warnings: run.warnings().to_vec(),
+            queue: run.queued_in().map(|group| QueueView {
+                group: group.name.clone(),
+                limit: group.limit,
+                behind: texts(behind),
+            }),
+            state: run.state_name().to_owned(),
+            graph: views::graph(run.plan()),
+            visits: seen.visits(&logs.attempts(&id)?),
+            gates: gates.into_iter().map(|gate| views::gate(gate, &caller, email.as_deref())).collect(),
+            actions: seen.actions(caller.role),
+            last_event_id: seen.last_event_id(),
+            row,
+        })
+    });
+    made.await.map_err(Problem::internal)?
 }
 
 /// The stored events of a run, in their order.
 #[utoipa::path(get, path = "/api/v1/runs/{id}/history", tag = "runs", params(("id" = String, Path), crate::Paging), responses((status = 200, body = Page<HistoryRow>)))]
 async fn history(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Path(_id): Path<String>,
-    Query(_page): Query<crate::Paging>,
+    Path(id): Path<String>,
+    Query(page): Query<Paging>,
 ) -> Result<Json<Page<HistoryRow>>, Problem> {
-    unfinished()
-}
-
-/// Lines of an attempt's log.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/{step}/{attempt}", tag = "runs", params(("id" = String, Path), ("step" = String, Path), ("attempt" = u32, Path), LogQuery), responses((status = 200, body = LogPage)))]
-async fn log(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_place): Path<(String, String, u32)>,
-    Query(_query): Query<LogQuery>,
-) -> Result<Json<LogPage>, Problem> {
-    unfinished()
-}
-
-/// An attempt's log as text, whole.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/{step}/{attempt}/raw", tag = "runs", params(("id" = String, Path), ("step" = String, Path), ("attempt" = u32, Path)), responses((status = 200, content_type = "text/plain", body = String)))]
-async fn raw_log(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_place): Path<(String, String, u32)>,
-) -> Result<Response, Problem> {
-    unfinished()
-}
-
-/// An attempt's log as it is written, as server-sent events: `lines` with an array of lines, `restarted`, and `end`. The id is the number of the last line.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/{step}/{attempt}/stream", tag = "runs", params(("id" = String, Path), ("step" = String, Path), ("attempt" = u32, Path), FollowQuery), responses((status = 200, content_type = "text/event-stream", body = String)))]
-async fn follow_log(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_place): Path<(String, String, u32)>,
-    Query(_query): Query<FollowQuery>,
-    _headers: HeaderMap,
-) -> Result<Response, Problem> {
-    unfinished()
-}
-
-/// Lines of an attempt's log that have a text.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/logs/{step}/{attempt}/search", tag = "runs", params(("id" = String, Path), ("step" = String, Path), ("attempt" = u32, Path), SearchQuery), responses((status = 200, body = LogMatches)))]
-async fn search_log(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_place): Path<(String, String, u32)>,
-    Query(_query): Query<SearchQuery>,
-) -> Result<Json<LogMatches>, Problem> {
-    unfinished()
+    let (limit, after) = (page.limit()?, page.after()?.unwrap_or(0));
+    let id = run_id(&id)?;
+    app.host().store().run(&id).await?;
+    let stored = app.host().store().stored_events(&id, after, limit + 1).await?;
+    let row = |(seq, body): (u64, String)| {
+        let event: Value = serde_json::from_str(&body).map_err(Problem::internal)?;
+        let kind = event["event"]["type"].as_str().unwrap_or_default().to_owned();
+        Ok(HistoryRow { seq, at_ms: event["at_ms"].as_u64().unwrap_or_default(), kind, event })
+    };
+    let rows = stored.into_iter().map(row).collect::<Result<Vec<_>, Problem>>()?;
+    Ok(Json(Page::of(rows, limit, |row| row.seq)))
 }
 
 /// Ask a run to stop; a second time, at once.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = String, Path)), request_body = CancelRequest, responses((status = 202)))]
 async fn cancel(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
-    Json(_body): Json<CancelRequest>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
+    Json(body): Json<CancelRequest>,
 ) -> Result<StatusCode, Problem> {
-    unfinished()
+    let reason = body.reason.filter(|reason| !reason.trim().is_empty());
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON_CHARS) {
+        return Err(Problem::field("/reason", format!("a reason has at most {MAX_REASON_CHARS} characters")));
+    }
+    let detail = json!({ "reason": reason });
+    let request = Request::Cancel { reason: reason.unwrap_or_else(|| "cancelled".to_owned()) };
+    ask(&app, &caller, &id, request, "run.cancel", detail).await
+}
+
+/// Asks something of a run, and writes it into the audit.
+async fn ask(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    request: Request,
+    action: &str,
+    detail: Value,
+) -> Result<StatusCode, Problem> {
+    let run = run_id(id)?;
+    app.runs().ask(&run, Asked { request, by: caller.name.clone() }).await?;
+    app.audit(caller, action, run.as_str(), detail).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Repeat a run that has ended.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/rerun", tag = "runs", params(("id" = String, Path)), request_body = RerunRequest, responses((status = 201, body = RunRow)))]
 async fn rerun(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
-    Json(_body): Json<RerunRequest>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
+    Json(body): Json<RerunRequest>,
 ) -> Result<(StatusCode, Json<RunRow>), Problem> {
-    unfinished()
+    let of = run_id(&id)?;
+    let from = match (body.from, body.step) {
+        (RerunFrom::All, None) => windlass_engine::RerunFrom::Start,
+        (RerunFrom::Failed, None) => windlass_engine::RerunFrom::Failed,
+        (RerunFrom::Step, Some(step)) => windlass_engine::RerunFrom::Step(step),
+        (RerunFrom::Step, None) => return Err(Problem::field("/step", "name the step or state to repeat it from")),
+        (_, Some(_)) => return Err(Problem::field("/step", "a step goes with `from: step` only")),
+    };
+    let run = app.runs().rerun(&of, &from, caller.name.clone()).await?;
+    let row = RunRow::from(app.host().store().run(&run).await?);
+    app.audit(&caller, "run.rerun", &row.id, json!({ "of": of })).await?;
+    Ok((StatusCode::CREATED, Json(row)))
 }
 
 /// Answer the question that a run waits with.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/signal", tag = "runs", params(("id" = String, Path)), request_body = SignalRequest, responses((status = 202)))]
 async fn signal(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
-    Json(_body): Json<SignalRequest>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
+    Json(body): Json<SignalRequest>,
 ) -> Result<StatusCode, Problem> {
-    unfinished()
+    let run = run_id(&id)?;
+    answer_fits("/response", &body.response)?;
+    app.host().store().run(&run).await?;
+    let step = match &body.step {
+        Some(step) => step_name("/step", step)?,
+        None => {
+            let open = app.host().store().open_gates(Some(&run), MAX_GATES).await?;
+            let mut asking = open.into_iter().filter(|open| open.gate.kind == "question").map(|open| open.gate.step);
+            match (asking.next(), asking.next()) {
+                (Some(only), None) => only,
+                (None, _) => return Err(Problem::new(Kind::Conflict, format!("the run {run} asks nothing now"))),
+                (Some(_), Some(_)) => {
+                    return Err(Problem::field("/step", "the run waits with several questions: name the step"));
+                }
+            }
+        }
+    };
+    let detail = json!({ "step": step });
+    let request = Request::Vote { step, vote: Vote::Answer(body.response), comment: None, email: None };
+    ask(&app, &caller, &id, request, "gate.answer", detail).await
+}
+
+/// Whether an answer can be kept.
+pub(crate) fn answer_fits(pointer: &str, answer: &str) -> Result<(), Problem> {
+    if answer.len() > MAX_ANSWER_BYTES {
+        return Err(Problem::field(pointer, format!("an answer has at most {MAX_ANSWER_BYTES} bytes")));
+    }
+    Ok(())
 }
 
 /// Say what became of a step that nobody could tell about.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/decide", tag = "runs", params(("id" = String, Path)), request_body = DecideRequest, responses((status = 202)))]
 async fn decide(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
-    Json(_body): Json<DecideRequest>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
+    Json(body): Json<DecideRequest>,
 ) -> Result<StatusCode, Problem> {
-    unfinished()
-}
-
-/// What tests said.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/tests", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = TestsView)))]
-async fn tests(State(_app): State<App>, _: Viewer, Path(_id): Path<String>) -> Result<Json<TestsView>, Problem> {
-    unfinished()
-}
-
-/// What scanners found.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/findings", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = FindingsView)))]
-async fn findings(State(_app): State<App>, _: Viewer, Path(_id): Path<String>) -> Result<Json<FindingsView>, Problem> {
-    unfinished()
+    let step = step_name("/step", &body.step)?;
+    let decision = match body.decision.as_str() {
+        "rerun" => Decision::Rerun,
+        "succeeded" => Decision::Succeeded,
+        "failed" => Decision::Failed,
+        _ => return Err(Problem::field("/decision", "a decision is rerun, succeeded or failed")),
+    };
+    let detail = json!({ "step": step, "decision": body.decision });
+    ask(&app, &caller, &id, Request::Decide { step, decision }, "run.decide", detail).await
 }

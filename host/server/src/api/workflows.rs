@@ -1,16 +1,27 @@
 //! Pipelines that were deployed, their versions, and beginning runs of them.
 
-use super::{lint::DiagnosticRow, runs::RunRow, unfinished};
+use super::{
+    lint::{DiagnosticRow, rows},
+    runs::RunRow,
+};
 use crate::{
-    App, Page, Problem,
+    App, Page, Paging, Problem,
     access::{Admin, Operator, Viewer},
     extract::{Json, Path, Query},
+    views,
+    workflows::{Begun, New, input_schema, no_workflow},
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use windlass_store::records::workflows::{VersionRecord, WorkflowRecord};
+
+/// How many runs the sparkline of a pipeline has.
+const RECENT: u32 = 20;
+/// How many runs that ended the figures of a pipeline are made of: enough to mean something, and few enough that they tell of now.
+const MEASURED: u32 = 100;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -161,70 +172,152 @@ pub(crate) struct WorkflowsQuery {
     pub limit: Option<u32>,
 }
 
+impl From<VersionRecord> for VersionRow {
+    fn from(record: VersionRecord) -> Self {
+        let VersionRecord { version, digest, created_by, created_at_ms, message } = record;
+        VersionRow { version, digest, created_by, created_at_ms, message }
+    }
+}
+
+/// Pipelines with how their last runs went: two questions to the event log, however many they are.
+async fn with_runs(app: &App, records: Vec<WorkflowRecord>) -> Result<Vec<WorkflowRow>, Problem> {
+    let names: Vec<String> = records.iter().map(|record| record.name.clone()).collect();
+    let recent = app.host().store().recent_runs(&names, RECENT).await?;
+    let ended = app.host().store().ended_runs(&names, MEASURED).await?;
+    let row = |record: WorkflowRecord| {
+        let WorkflowRecord { name, version, dialect, created_at_ms, updated_at_ms, updated_by } = record;
+        let figures = views::figures(ended.iter().filter(|run| run.name == name));
+        let own = recent.iter().filter(|run| run.name == name);
+        let recent = own.map(|run| RecentRun {
+            id: run.id.to_string(),
+            status: run.status.name().to_owned(),
+            outcome: run.outcome.map(|outcome| outcome.name().to_owned()),
+            created_at_ms: run.created_at_ms,
+            took_ms: run.finished_at_ms.map(|end| end.saturating_sub(run.created_at_ms)),
+        });
+        WorkflowRow {
+            recent: recent.collect(),
+            success_rate: figures.success_rate,
+            median_ms: figures.median_ms,
+            p95_ms: figures.p95_ms,
+            name,
+            version,
+            dialect,
+            created_at_ms,
+            updated_at_ms,
+            updated_by,
+        }
+    };
+    Ok(records.into_iter().map(row).collect())
+}
+
 /// The pipelines, by name.
 #[utoipa::path(get, path = "/api/v1/workflows", tag = "workflows", params(WorkflowsQuery), responses((status = 200, body = Page<WorkflowRow>)))]
 async fn workflows(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Query(_query): Query<WorkflowsQuery>,
+    Query(query): Query<WorkflowsQuery>,
 ) -> Result<Json<Page<WorkflowRow>>, Problem> {
-    unfinished()
+    let paging = Paging { cursor: query.cursor, limit: query.limit };
+    let (limit, after) = (paging.limit()?, paging.after::<String>()?);
+    let part = query.q.as_deref().filter(|part| !part.is_empty());
+    let records = app.records().workflows(part, after.as_deref(), limit + 1).await?;
+    let page = Page::of(records, limit, |record| record.name.clone());
+    let items = with_runs(&app, page.items).await?;
+    Ok(Json(Page { items, next_cursor: page.next_cursor }))
 }
 
 /// Deploy a pipeline: a new one, or a new version. One with errors is refused, with the diagnostics as `errors`.
-#[utoipa::path(post, path = "/api/v1/workflows", tag = "workflows", request_body = Deploy, responses((status = 201, body = Deployed)))]
+#[utoipa::path(post, path = "/api/v1/workflows", tag = "workflows", request_body = Deploy, responses((status = 201, body = Deployed), (status = 200, body = Deployed, description = "The text is that of the newest version already")))]
 async fn deploy(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Json(_body): Json<Deploy>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Json(body): Json<Deploy>,
 ) -> Result<(StatusCode, Json<Deployed>), Problem> {
-    unfinished()
+    let new = New {
+        yaml: &body.yaml,
+        pipeline: body.pipeline.as_deref(),
+        base: body.base_version,
+        message: body.message.as_deref(),
+        by: &caller.name,
+    };
+    let deployed = app.deploy(new).await?;
+    let status = if deployed.changed { StatusCode::CREATED } else { StatusCode::OK };
+    if deployed.changed {
+        app.audit(&caller, "workflow.deploy", &deployed.name, json!({ "version": deployed.version })).await?;
+    }
+    let (name, version, changed) = (deployed.name, deployed.version, deployed.changed);
+    Ok((status, Json(Deployed { name, version, changed, diagnostics: deployed.warnings })))
 }
 
 /// One pipeline, its newest version.
 #[utoipa::path(get, path = "/api/v1/workflows/{name}", tag = "workflows", params(("name" = String, Path)), responses((status = 200, body = Workflow)))]
-async fn workflow(State(_app): State<App>, _: Viewer, Path(_name): Path<String>) -> Result<Json<Workflow>, Problem> {
-    unfinished()
+async fn workflow(State(app): State<App>, _: Viewer, Path(name): Path<String>) -> Result<Json<Workflow>, Problem> {
+    let record = app.records().workflow(&name).await?.ok_or_else(|| no_workflow(&name))?;
+    let text = app.records().workflow_text(&name, Some(record.version)).await?.ok_or_else(|| no_workflow(&name))?;
+    let checked = app.check(Some(&name), &text.yaml, text.pipeline.as_deref()).await?;
+    let row = with_runs(&app, vec![record]).await?.pop().ok_or_else(|| no_workflow(&name))?;
+    Ok(Json(Workflow {
+        row,
+        diagnostics: rows(&checked.found, &text.yaml),
+        yaml: text.yaml,
+        pipeline: text.pipeline,
+        input_schema: checked.plan.as_ref().map_or_else(|| json!({ "type": "object" }), input_schema),
+        graph: checked.plan.as_ref().map(views::graph),
+    }))
 }
 
 /// Delete a pipeline with its versions and triggers. Its runs stay.
 #[utoipa::path(delete, path = "/api/v1/workflows/{name}", tag = "workflows", params(("name" = String, Path)), responses((status = 204)))]
 async fn delete_workflow(
-    State(_app): State<App>,
-    Admin(_caller): Admin,
-    Path(_name): Path<String>,
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    unfinished()
+    app.delete_triggers_of(&name).await?;
+    app.delete_workflow(&name).await?;
+    app.audit(&caller, "workflow.delete", &name, json!({})).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The versions of a pipeline, the newest first.
 #[utoipa::path(get, path = "/api/v1/workflows/{name}/versions", tag = "workflows", params(("name" = String, Path), crate::Paging), responses((status = 200, body = Page<VersionRow>)))]
 async fn versions(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Path(_name): Path<String>,
-    Query(_page): Query<crate::Paging>,
+    Path(name): Path<String>,
+    Query(page): Query<Paging>,
 ) -> Result<Json<Page<VersionRow>>, Problem> {
-    unfinished()
+    let (limit, before) = (page.limit()?, page.after()?);
+    app.records().workflow(&name).await?.ok_or_else(|| no_workflow(&name))?;
+    let found = app.records().workflow_versions(&name, None, before, limit + 1).await?;
+    Ok(Json(Page::of(found.into_iter().map(VersionRow::from).collect(), limit, |row| row.version)))
 }
 
 /// One version.
 #[utoipa::path(get, path = "/api/v1/workflows/{name}/versions/{version}", tag = "workflows", params(("name" = String, Path), ("version" = u32, Path)), responses((status = 200, body = Version)))]
 async fn version(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Path(_place): Path<(String, u32)>,
+    Path((name, version)): Path<(String, u32)>,
 ) -> Result<Json<Version>, Problem> {
-    unfinished()
+    let absent = || Problem::not_found(format!("version {version} of a pipeline {name:?}"));
+    let text = app.records().workflow_text(&name, Some(version)).await?.ok_or_else(absent)?;
+    let row = app.records().workflow_versions(&name, Some(version), None, 1).await?.pop().ok_or_else(absent)?;
+    Ok(Json(Version { row: row.into(), yaml: text.yaml, pipeline: text.pipeline }))
 }
 
-/// Begin a run. It is durable when this answers.
+/// Begin a run. It is durable when this answers. An input that is given as text is read as its type.
 #[utoipa::path(post, path = "/api/v1/workflows/{name}/runs", tag = "workflows", params(("name" = String, Path)), request_body = RunRequest, responses((status = 201, body = RunRow)))]
 async fn run(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_name): Path<String>,
-    Json(_body): Json<RunRequest>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(name): Path<String>,
+    Json(body): Json<RunRequest>,
 ) -> Result<(StatusCode, Json<RunRow>), Problem> {
-    unfinished()
+    let RunRequest { inputs, blackboard, version } = body;
+    let origin = Begun { by: caller.name.clone(), trigger: "manual", title: None, run_id: None };
+    let run = app.begin_run(&name, version, inputs, blackboard, origin).await?;
+    app.audit(&caller, "run.begin", &run.id, json!({ "workflow": name, "version": run.version })).await?;
+    Ok((StatusCode::CREATED, Json(run)))
 }

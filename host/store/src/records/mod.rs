@@ -12,6 +12,12 @@
 //! **Not here.** What the records mean (`server`).
 
 pub mod accounts;
+pub mod audit;
+pub mod environments;
+pub mod idempotency;
+pub mod sequences;
+pub mod triggers;
+pub mod workflows;
 
 use crate::{
     StoreError,
@@ -97,4 +103,9 @@ impl Records {
         self.writes.close().await;
         self.reads.close().await;
     }
+}
+
+/// A time or a number as SQLite has it.
+pub(crate) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -10,7 +10,7 @@ import { useCrumb } from '@/app/Crumbs'
 import { MayButton } from '@/app/may'
 import { Page } from '@/app/Page'
 import { JsonSchemaForm } from '@/forms/JsonSchemaForm'
-import { initial, validate } from '@/forms/schema'
+import { validate } from '@/forms/schema'
 import { Badge } from '@/ui/Badge'
 import { Button, IconButton } from '@/ui/Button'
 import { Field, Input, Segmented, Select } from '@/ui/inputs'
@@ -35,6 +35,8 @@ import { curl } from './parts'
 import css from './environments.module.css'
 
 const ALL = ' all' // no pipeline is called so: names do not begin with a space
+
+const MOST_PIPELINES = 200 // one page of the server; a key of its own, since the list of pipelines is read page by page
 
 const isObject = (value: unknown): value is Config => typeof value === 'object' && value !== null && !Array.isArray(value)
 
@@ -226,7 +228,7 @@ function OwnSecrets(props: {
 
 function Form({ providers, existing }: { providers: readonly ProviderRow[]; existing: Environment | undefined }) {
   const navigate = useNavigate()
-  const workflows = $api.useQuery('get', '/api/v1/workflows', { params: { query: {} } }).data
+  const workflows = $api.useQuery('get', '/api/v1/workflows', { params: { query: { limit: MOST_PIPELINES } } }).data
   const serverSecrets = $api.useQuery('get', '/api/v1/secrets').data
   const [name, setName] = useState(existing?.name ?? '')
   const [providerName, setProviderName] = useState(
@@ -239,7 +241,7 @@ function Form({ providers, existing }: { providers: readonly ProviderRow[]; exis
   const { open, secrets } = splitSchema(provider?.config_schema)
   const secretNames = new Set(secrets.map((field) => field.name))
   const [config, setConfig] = useState<Config>(() => {
-    const begin: unknown = existing ? existing.config : initial(open)
+    const begin: unknown = existing?.config
     return isObject(begin) ? Object.fromEntries(Object.entries(begin).filter(([key]) => !secretNames.has(key))) : {}
   })
   const [edits, setEdits] = useState<Record<string, SecretEdit>>(() => {
@@ -380,8 +382,7 @@ function Form({ providers, existing }: { providers: readonly ProviderRow[]; exis
                   setTouched(true)
                   setProviderName(value)
                   setRegion('')
-                  const begin = initial(splitSchema(providers.find((each) => each.name === value)?.config_schema).open)
-                  setConfig(isObject(begin) ? begin : {})
+                  setConfig({})
                   setEdits({})
                   setChecked(false)
                 }}
@@ -419,7 +420,7 @@ function Form({ providers, existing }: { providers: readonly ProviderRow[]; exis
       )}
       {provider && (
         <>
-          <Card title={`How ${provider.title} is reached`}>
+          <Card title="Configuration">
             <JsonSchemaForm
               key={provider.name}
               schema={open}

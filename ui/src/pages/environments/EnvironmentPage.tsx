@@ -88,7 +88,7 @@ function Current({ environment }: { environment: Environment }) {
               </>
             )}
           </Fact>
-          <Fact name="Its name there">
+          <Fact name="Deploy id">
             <code>{current.deploy_id}</code>
           </Fact>
         </Facts>
@@ -261,21 +261,26 @@ function DeployDialog({
   )
 }
 
-function Deployments({ environment }: { environment: Environment }) {
+function useDeployments(id: string) {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = $api.useInfiniteQuery(
     'get',
     '/api/v1/admin/environments/{id}/deployments',
-    { params: { path: { id: environment.id }, query: {} } },
+    { params: { path: { id }, query: {} } },
     {
       initialPageParam: undefined,
       getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
     },
   )
+  return { rows: data?.pages.flatMap((page) => page.items), error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage }
+}
+
+function Deployments({ environment, deployments }: { environment: Environment; deployments: ReturnType<typeof useDeployments> }) {
+  const { rows, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = deployments
   return (
     <Card title="Deployments" flush>
       <Table<Deployment>
         label="Deployments"
-        rows={data?.pages.flatMap((page) => page.items)}
+        rows={rows}
         error={error}
         onRetry={() => void refetch()}
         rowKey={(deployment) => String(deployment.id)}
@@ -331,10 +336,8 @@ function Loaded({ environment }: { environment: Environment }) {
   const admin = useMay('admin')
   const operator = useMay('operator')
   const testing = useTest(environment)
-  const deployments = $api.useQuery('get', '/api/v1/admin/environments/{id}/deployments', {
-    params: { path: { id: environment.id }, query: {} },
-  }).data
-  const earlier = before(deployments?.items ?? [], environment.current)
+  const deployments = useDeployments(environment.id)
+  const earlier = before(deployments.rows ?? [], environment.current)
   const path = { path: { id: environment.id } }
   const told = (deployment: Deployment) => {
     if (deployment.status === 'failed') toast.info(`${environment.name}: the deployment failed`, deployment.message)
@@ -434,7 +437,7 @@ function Loaded({ environment }: { environment: Environment }) {
       <div className={css.columns}>
         <div className={css.stack}>
           <Current environment={environment} />
-          <Deployments environment={environment} />
+          <Deployments environment={environment} deployments={deployments} />
         </div>
         <div className={css.stack}>
           <Connection environment={environment} testing={testing.isPending} onTest={() => testing.mutate()} />

@@ -18,8 +18,9 @@ import { ErrorState } from '@/ui/places'
 import { Duration } from '@/ui/Time'
 import { toast } from '@/ui/toast'
 import { alarm, planVerb, sentence, type InstallPlan, type PlannedChange } from './model'
-import { Permissions, PluginName, Words } from './parts'
+import { Permissions, PluginName } from './parts'
 import ui from '@/ui/ui.module.css'
+import { Words } from '@/ui/Words'
 import css from './market.module.css'
 
 /** What is wanted: a plugin, and the version or requirement where it is not the newest. */
@@ -240,6 +241,11 @@ function Consent({ wanted, onClose }: { wanted: Wanted; onClose: () => void }) {
           {updating && plan.widens && (
             <Notice tone="wait" title="It asks for more than it was granted">
               <p>What is new is marked. If you refuse, the version that is installed stays, and may no more than before.</p>
+            </Notice>
+          )}
+          {plan.changes.length === 0 && (
+            <Notice tone="ok" title="There is nothing to do">
+              <p>What is asked for is installed as it is.</p>
             </Notice>
           )}
           <Plan plan={plan} />

@@ -25,16 +25,6 @@ import { $api } from '@/api/client'
 import { alarm, monogram, nameParts, sentence, STATE_MEANS, type ReleaseState } from './model'
 import css from './market.module.css'
 
-/** A text of a schema: what stands between backticks is code, and nothing else is special. */
-export const Words = ({ text }: { text: string }) => (
-  <>
-    {text.split('`').map((part, index) =>
-      // Parts have no names of their own, and never move.
-      index % 2 === 1 ? <code key={index}>{part}</code> : part,
-    )}
-  </>
-)
-
 /** A tile in the place of a picture: two letters, always the same ones. */
 export const Monogram = ({ name, large }: { name: string; large?: boolean }) => (
   <span className={cx(css.monogram, large && css.monogramLarge)} aria-hidden>

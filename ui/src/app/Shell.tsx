@@ -1,4 +1,6 @@
 // The frame around every page: sidebar, top bar, palette, keyboard help.
+import { soon, useStream } from '@/api/live'
+import { refresh } from '@/api/refresh'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { Check, Keyboard, LogOut, Menu as MenuIcon, Monitor, Moon, Search, Sun, UserRound } from 'lucide-react'
 import { Dialog as RadixDialog } from 'radix-ui'
@@ -148,7 +150,23 @@ function KeyboardHelp({ open, onOpenChange }: { open: boolean; onOpenChange: (op
   )
 }
 
+const LIST_MS = 800 // lists are read again at most so often, however busy the server is
+const runsChanged = soon(() => void refresh('/api/v1/runs', '/api/v1/workflows', '/api/pipelines/run'), LIST_MS)
+const gatesChanged = soon(() => void refresh('/api/v1/gates'))
+
+/** What changes on the server, for whatever is on the page. */
+function useChanges() {
+  useStream('/api/v1/events', {
+    events: ['run', 'gate', 'look'],
+    onEvent: (name) => {
+      if (name !== 'gate') runsChanged()
+      if (name !== 'run') gatesChanged()
+    },
+  })
+}
+
 export function Shell() {
+  useChanges()
   const [palette, setPalette] = useState(false)
   const [help, setHelp] = useState(false)
   const [drawer, setDrawer] = useState(false)

@@ -7,6 +7,8 @@ import { marketplaceRoute } from '@/pages/marketplace/routes'
 import { pipelinesRoute } from '@/pages/pipelines/routes'
 import { runsRoute } from '@/pages/runs/routes'
 import { settingsRoute } from '@/pages/settings/routes'
+import { signInRoute } from '@/pages/sign-in/routes'
+import { session } from '@/api/client'
 import { NotFound, PageError, PagePending } from './fallbacks'
 import { rootRoute, shellRoute } from './root'
 
@@ -20,6 +22,7 @@ const homeRoute = createRoute({
 
 const tree = rootRoute.addChildren([
   homeRoute,
+  signInRoute,
   shellRoute.addChildren([
     runsRoute,
     pipelinesRoute,
@@ -48,4 +51,9 @@ declare module '@tanstack/react-router' {
   interface Register {
     router: typeof router
   }
+}
+
+session.expired = () => {
+  const { pathname, href } = router.state.location
+  if (pathname !== '/sign-in') void router.navigate({ to: '/sign-in', search: { to: href } })
 }

@@ -47,6 +47,8 @@ export interface LogStore {
   read: (from: number, to: number, signal: AbortSignal) => Promise<readonly LogLine[]>
   /** After an error: asks again for what is in view. */
   retry: () => void
+  /** Forgets everything: the log is written anew. */
+  clear: () => void
   /** Gives up what is under way. */
   close: () => void
 }
@@ -145,6 +147,10 @@ export function createLogStore(source: LogSource): LogStore {
       return here
     },
     retry: () => change({ error: undefined }),
+    clear: () => {
+      chunks.clear()
+      change({ total: 0, complete: false, error: undefined })
+    },
     close: () => stop.abort(),
   }
 }

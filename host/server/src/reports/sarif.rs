@@ -396,7 +396,12 @@ mod tests {
         let runs =
             json!({ "version": "2.1.0", "runs": vec![json!({ "tool": { "driver": { "name": "t" } } }); MAX_RUNS + 1] });
         let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
-        let deep = format!("{{\"version\":\"2.1.0\",\"x\":{deep}}}");
+        let of_tool = |rest: &str| {
+            format!("{{\"version\":\"2.1.0\",\"runs\":[{{\"tool\":{{\"driver\":{{\"name\":\"t\"}}}},{rest}}}]}}")
+        };
+        let ignored = of_tool(&format!("\"x\":{deep}"));
+        assert_eq!(read(&ignored), Ok(Some(Findings::default())), "what is not read may be as deep as it likes");
+        let deep = of_tool(&format!("\"results\":[{{\"properties\":{{\"security-severity\":{deep}}}}}]"));
         let cases = [
             (String::new(), "EOF"),
             ("[]".to_owned(), "invalid"),

@@ -24,7 +24,6 @@ readonly SECTIONS=(
   "host/rehearse/src|Recorded sessions of plugins"
   "host/author/src|Making and testing plugins"
   "registry-server/src|The registry server"
-  "host/server/src|The server"
   "host/cli/src|The command line"
   "plugins|The bundled plugins"
 )

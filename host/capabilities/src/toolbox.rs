@@ -113,6 +113,7 @@ impl Toolbox {
 
     /// The tools of one attempt of one step.
     pub fn for_step(&self, scope: StepScope) -> StepTools {
+        let environment = scope.environment.as_ref().map(ToString::to_string);
         let StepScope { call, permissions, log: sink, masker, state, .. } = scope;
         let mut strings = BTreeSet::new();
         collect_strings(&call.config, &mut strings);
@@ -161,6 +162,7 @@ impl Toolbox {
         });
         let secrets = (!permissions.secrets.is_empty()).then(|| {
             Arc::new(StepSecrets {
+                environment: environment.clone(),
                 vault: self.vault.clone(),
                 granted: permissions.secrets,
                 named,

@@ -76,6 +76,7 @@ fn tools(
     vault.set(&"cloud/token".parse().unwrap(), &SecretValue::new(VALUE.as_bytes().to_vec()), &bound).unwrap();
     let (sink, masker, book) = (Arc::new(Kept::default()), Masker::new(), Arc::new(Book::default()));
     let secrets = StepSecrets {
+        environment: None,
         vault: Arc::new(vault),
         granted: ["cloud/token".parse().unwrap()].into(),
         named: Arc::default(),

@@ -119,8 +119,13 @@ impl Book {
     }
 }
 
-/// [`Secrets`] for one attempt of one step.
+/// What the host keeps for itself in the vault: the secrets of webhooks, and those of environments, by their id.
+const OWN_ENGINES: [&str; 2] = ["triggers", "environments"];
+
+/// [`Secrets`] for one attempt of one step, or one call of a provider.
 pub(crate) struct StepSecrets {
+    /// The environment that a provider is called for: its secrets are for that call alone.
+    pub(crate) environment: Option<String>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) granted: BTreeSet<Pattern>,
     /// The strings of the step's configuration.
@@ -131,6 +136,18 @@ pub(crate) struct StepSecrets {
 }
 
 impl StepSecrets {
+    /// Whether a secret is kept from this call, whatever was granted and however its name was put together: what the host keeps for
+    /// itself, unless it is the secret of the very environment that a provider is called for.
+    fn is_kept_back(&self, reference: &SecretReference) -> bool {
+        let (engine, path) = reference.as_str().split_once('/').unwrap_or_default();
+        let own = self
+            .environment
+            .as_deref()
+            .and_then(|own| path.strip_prefix(own))
+            .is_some_and(|rest| rest.starts_with('/'));
+        OWN_ENGINES.contains(&engine) && !(engine == "environments" && own)
+    }
+
     fn is_granted(&self, reference: &SecretReference) -> bool {
         self.granted.iter().any(|pattern| match pattern {
             Pattern::FromConfig => self.named.contains(&format!("secret:{reference}")),
@@ -147,6 +164,11 @@ impl Secrets for StepSecrets {
             .unwrap_or(&reference)
             .parse()
             .map_err(|error| SecretError::Invalid(format!("{error}")))?;
+        if self.is_kept_back(&reference) {
+            return Err(SecretError::NotGranted(format!(
+                "secret {reference} is the host's own: an environment's secrets are for its provider, and no pipeline may name them"
+            )));
+        }
         if !self.is_granted(&reference) {
             return Err(SecretError::NotGranted(format!(
                 "secret {reference} is not granted; name it in the step's configuration as secret:{reference}, or grant \
@@ -196,8 +218,11 @@ mod tests {
         set("cloud/token", "value-of-token");
         set("cloud/deep/token", "value-of-deep");
         set("cloud/pin", "123");
+        set("environments/env-1/token", "value-of-env-1");
+        set("triggers/t1", "value-of-t1");
         let sink = Arc::new(Kept::default());
         let secrets = StepSecrets {
+            environment: None,
             vault: Arc::new(vault),
             granted: granted.iter().map(|text| text.parse().unwrap()).collect(),
             named: Arc::new(config.iter().map(|text| (*text).to_owned()).collect()),
@@ -226,6 +251,27 @@ mod tests {
         check(&[], &["secret:cloud/token"], "cloud/token", "NotGranted").await;
         check(&["cloud/*"], &[], "cloud/none", "NotFound").await;
         check(&["cloud/*"], &[], "cloud/../x", "Invalid").await;
+    }
+
+    /// Whatever is granted, and however a pipeline puts the name together.
+    #[tokio::test]
+    async fn what_the_host_keeps_for_itself() {
+        let check = async |environment: Option<&str>, reference: &str, expect: bool| {
+            let granted = ["environments/*/*", "triggers/*", "cloud/*", "from-config"];
+            let (_dir, mut secrets, _) = secrets(&granted, &[&format!("secret:{reference}")]);
+            secrets.environment = environment.map(str::to_owned);
+            let found = secrets.get(reference.to_owned()).await;
+            let refused = matches!(&found, Err(SecretError::NotGranted(words)) if words.contains("the host's own"));
+            assert_eq!((found.is_ok(), refused), (expect, !expect), "{reference} for {environment:?}");
+        };
+        check(None, "cloud/token", true).await;
+        check(None, "environments/env-1/token", false).await;
+        check(None, "triggers/t1", false).await;
+        check(Some("env-1"), "environments/env-1/token", true).await;
+        check(Some("env-1"), "cloud/token", true).await;
+        check(Some("env-1"), "triggers/t1", false).await;
+        check(Some("env-2"), "environments/env-1/token", false).await;
+        check(Some("env"), "environments/env-1/token", false).await;
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ export function SignInPage() {
             <>
               {ways.data?.oidc.map((provider) => (
                 <Button key={provider.id} asChild className={css.wide}>
-                  <a href={`${provider.url}${provider.url.includes('?') ? '&' : '?'}to=${encodeURIComponent(placeOfOurs(to))}`}>
+                  <a href={`${provider.url}${provider.url.includes('?') ? '&' : '?'}return_to=${encodeURIComponent(placeOfOurs(to))}`}>
                     Continue with {provider.label}
                   </a>
                 </Button>

@@ -4,7 +4,7 @@
 CARGO_FLAGS = --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz setup setup-tests build plugins fmt fmt-check lint clippy docs-check test-plugins deny clean
+.PHONY: ui help demo test bench fuzz setup setup-tests build plugins fmt fmt-check lint clippy docs-check test-plugins deny clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -31,7 +31,10 @@ setup: ## Install what building and running needs, if it is missing
 setup-tests: ## The same, and what the tests need
 	@scripts/setup.sh --tests
 
-build: ## Build all programs into target/debug
+ui: ## Build the web UI, which is compiled into windlass
+	@scripts/build-ui.sh
+
+build: ui ## Build all programs into target/debug
 	@# The whole workspace: another selection would have other features, and compile wasmtime a second time.
 	cargo build $(CARGO_FLAGS) --workspace --bins
 

@@ -50,7 +50,7 @@ build_when_changed() {
 bundled() {
   local began="$EPOCHREALTIME" built="$root/plugins/target/wasm32-wasip2/release"
   (cd "$root/plugins" && cargo build --quiet --locked --release --target wasm32-wasip2)
-  show "$began" "$built"/windlass_{shell,artifact,container,agent}.wasm
+  show "$began" "$built"/windlass_{shell,artifact,container,agent,local}.wasm
 }
 
 # cargo_component FOLDER: a Rust plugin of its own, whose component is called like its package.

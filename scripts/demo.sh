@@ -9,7 +9,7 @@ source "$(dirname "$0")/lib.sh"
 cd "$root"
 
 readonly PROJECT=examples/quickstart
-readonly PLUGINS=(shell artifact container agent)
+readonly PLUGINS=(shell artifact container agent local)
 readonly DATA=.windlass/demo
 readonly PORTS=(7420 7421 7422 7423 7424 7425 7426 7427) # the first one that is free
 readonly READY_SECONDS=20                                 # the registry answers within 0.1 s; a very busy machine takes longer

@@ -18,11 +18,13 @@ readonly SECTIONS=(
   "host/engine/src|Runs"
   "host/report/src|What a run tells"
   "host/driver/src|Carrying runs out"
+  "host/server/src|The server"
   "host/store/src|Stored runs and logs"
   "host/package/src|Plugins and their manifests"
   "host/rehearse/src|Recorded sessions of plugins"
   "host/author/src|Making and testing plugins"
   "registry-server/src|The registry server"
+  "host/server/src|The server"
   "host/cli/src|The command line"
   "plugins|The bundled plugins"
 )

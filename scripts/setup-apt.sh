@@ -3,7 +3,8 @@
 # Looks for programs, not for packages, so that it is content on systems without apt.
 #
 #   scripts/setup-apt.sh           what building needs
-#   scripts/setup-apt.sh --tests   and what the tests need: a container registry with passwords, a load generator, a static busybox for images
+#   scripts/setup-apt.sh --tests   and what the tests need: a container registry with passwords, a load generator, a static
+#                                  busybox for images, a browser
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -27,6 +28,7 @@ if $tests; then
   need docker-registry docker-registry
   need htpasswd apache2-utils
   need wrk wrk
+  need chromium chromium
   [ -x /bin/busybox ] || packages+=(busybox-static)
 fi
 

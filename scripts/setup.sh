@@ -19,11 +19,12 @@ echo "Set-up"
 phase "C compiler and system tools" scripts/setup-apt.sh
 phase "Rust toolchain" scripts/setup-rust.sh
 phase "Rust target for plugins (wasm32-wasip2)" scripts/setup-wasm-target.sh
+phase "Node.js and npm" scripts/setup-node.sh
 phase "container engine" scripts/setup-docker.sh
 if $tests; then
   phase "container registry and other tools of the tests" scripts/setup-apt.sh --tests
-  phase "Node.js and npm" scripts/setup-node.sh
   phase "tools of the example plugins' languages" scripts/setup-plugin-tools.sh
+  phase "identity provider of the tests" scripts/setup-oidc.sh
   phase "stock tools of the registry tests (wkg, oras, cosign)" scripts/setup-stock-tools.sh
   phase "container images for the tests" scripts/test-images.sh
 fi

@@ -16,6 +16,10 @@ scripts/setup.sh --tests
 step "formatting and documents"
 make -s fmt-check docs-check
 
+# Before anything that compiles: its files are compiled into the server.
+step "web UI: types, lint, unit tests, build, budget of the first page"
+scripts/build-ui.sh --check
+
 step "lint"
 make -s clippy
 

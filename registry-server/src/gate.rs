@@ -10,7 +10,7 @@ mod examples;
 mod interfaces;
 mod refused;
 
-pub use descriptor::{MAX_DOCS, MAX_STEP_NAME, MAX_STEPS, check_descriptor};
+pub use descriptor::{MAX_DOCS, MAX_REGIONS, MAX_STEP_NAME, MAX_STEPS, check_descriptor};
 pub use refused::Refused;
 
 use crate::{
@@ -99,6 +99,7 @@ pub(crate) async fn publish(
         manifest: request.manifest,
         kinds: facts.kinds,
         steps: descriptor.steps.iter().map(|step| step.name.clone()).collect(),
+        provider: descriptor.provider.as_ref().map(|provider| provider.name.clone()),
         contract: facts.contract,
         imports: facts.imports,
         permissions: manifest.permissions,

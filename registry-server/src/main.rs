@@ -150,18 +150,12 @@ async fn serve(data: PathBuf, listen: SocketAddr, public: Option<Url>, config: O
         Registry::open(Settings { data, public: public.clone(), components: Arc::new(components), config }).await?;
     let work = tokio::spawn(registry.clone().work());
     answer(&format!("registry-server listens on http://{local}, known as {public}"));
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let server = connections::serve(listener, registry.clone().router(), async {
+    let bounds = windlass_serving::Bounds { connections: connections::MAX_CONNECTIONS, grace: Some(SHUTDOWN) };
+    windlass_serving::serve(listener, registry.clone().router(), bounds, async {
         interrupted().await;
         tracing::info!("asked to stop: no new connections");
-        let _ = stopping.send(());
-    });
-    tokio::select! {
-        () = server => {}
-        () = async { let _ = stopped.await; tokio::time::sleep(SHUTDOWN).await } => {
-            tracing::warn!("some requests did not end in {} seconds", SHUTDOWN.as_secs());
-        }
-    }
+    })
+    .await;
     work.abort();
     registry.close().await;
     Ok(())

@@ -1,7 +1,7 @@
 //! End-to-end tests: the real command line, a real registry, a real container engine.
 //!
 //! **Purpose.** What the tests share: the built programs ([`windlass`], [`registry_server`]), a registry that ends with the
-//! test ([`Registry`]), a home and a project of each test's own with the plugins already installed ([`Project`]), the tools of
+//! test ([`Registry`]), a home and a project of each test's own with the plugins already installed ([`Project`]), a server ([`Server`]), the tools of
 //! others ([`Stock`]), and a small HTTP server on loopback ([`WebServer`]).
 //!
 //! **Invariants.** Nothing is simulated and nothing is skipped: a part that is missing is a panic that names what makes it.
@@ -17,6 +17,7 @@ pub mod newcomer;
 mod process;
 mod project;
 mod registry;
+mod server;
 mod stock;
 mod template;
 mod web;
@@ -25,6 +26,7 @@ pub use docker_registry::DockerRegistry;
 pub use process::{Output, Running};
 pub use project::Project;
 pub use registry::Registry;
+pub use server::{Client, Reply, Server};
 pub use stock::Stock;
 pub use template::{Agents, EXAMPLES};
 pub use web::{Answer, Received, WebServer, get};

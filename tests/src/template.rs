@@ -30,6 +30,7 @@ const PLUGINS: &[(&str, &str)] = &[
     ("windlass:shell", "plugins/shell"),
     ("windlass:artifact", "plugins/artifact"),
     ("windlass:container", "plugins/container"),
+    ("windlass:local", "plugins/local"),
     (SCRIPTED, "examples/plugins/scripted-agent"),
     (MODEL, "plugins/agent"),
     ("examples:greet-rust", "examples/plugins/rust"),

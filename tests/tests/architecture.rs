@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, process::Command};
 
 /// From the bottom up: a crate may use those that stand before it.
 const ORDER: &[&str] = &[
+    "windlass-serving",
     "windlass-contract",
     "windlass-manifest",
     "windlass-engine",

@@ -262,6 +262,7 @@ impl Scene {
             created_before: Vec::new(),
             volumes: BTreeMap::new(),
             previous_run: None,
+            environment: None,
         });
         Ok(Scene { toolbox, tools, masker, run, is_real: world.is_some() })
     }

@@ -26,9 +26,9 @@ mod toolbox;
 
 pub use artifacts::{ArtifactStore, StoreError};
 pub use containers::{
-    CAPTURED_BYTES, DockerSettings, EngineError, Journal, Keep, PersistentVolume, Seen, Trouble, VolumePlace,
+    CAPTURED_BYTES, Detached, DockerSettings, EngineError, Journal, Keep, PersistentVolume, Seen, Trouble, VolumePlace,
 };
 pub use http::EgressPolicy;
 pub use log::{LogSink, LogStream};
-pub use secrets::{KeySource, MaskStream, Masker, Vault, VaultError};
+pub use secrets::{KeySource, MAX_VALUE as MAX_SECRET, MaskStream, Masker, SecretInfo, Vault, VaultError};
 pub use toolbox::{StepScope, StepTools, Toolbox, ToolboxError, ToolboxSettings};

@@ -139,6 +139,14 @@ impl Drop for PluginLog {
     }
 }
 
+/// A line's bytes as people may see them: what `\r` would have overwritten is gone, and so are control sequences other than colours.
+pub fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end_matches('\r');
+    let last = text.rsplit('\r').next().unwrap_or_default();
+    escape(last)
+}
+
 /// `text` with control characters shown, but for tab, newline and colour (`ESC [ … m`).
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

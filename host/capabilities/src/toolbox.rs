@@ -3,8 +3,8 @@
 use crate::{
     artifacts::{ArtifactStore, Shelf, StepArtifacts},
     containers::{
-        DockerSettings, Engine, EngineError, Journal, Keep, PersistentVolume, Seen, StepContainers, StepWork,
-        VolumePlace, Volumes,
+        Detached, DockerSettings, Engine, EngineError, Journal, Keep, PersistentVolume, Place, Seen, StepContainers,
+        StepWork, VolumePlace, Volumes,
     },
     http::{Client, EgressPolicy, StepHttp},
     log::{LogSink, PluginLog},
@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 use windlass_contract::{
-    Capabilities, Code, CodedError, Permissions, RunId, StepCall,
+    Capabilities, Code, CodedError, EnvironmentName, Permissions, RunId, StepCall,
     capability::{Artifacts, Containers, Http, Secrets, State},
 };
 
@@ -88,6 +88,8 @@ pub struct StepScope {
     pub volumes: BTreeMap<String, VolumePlace>,
     /// The last run of the same pipeline that succeeded.
     pub previous_run: Option<RunId>,
+    /// The environment that a provider is called for; then there is no workspace, and containers may be detached.
+    pub environment: Option<EnvironmentName>,
 }
 
 impl Toolbox {
@@ -121,7 +123,13 @@ impl Toolbox {
             scope: permissions.artifacts,
             masker: masker.clone(),
         };
-        let volumes = Volumes::new(self.engine.owner().to_owned(), call.run.clone(), scope.volumes);
+        let owner = || self.engine.owner().to_owned();
+        let volumes = match scope.environment {
+            None => Volumes::new(owner(), call.run.clone(), scope.volumes),
+            Some(_) => Volumes::none(owner(), call.run.clone()),
+        };
+        let place =
+            scope.environment.map(|environment| Place::new(self.engine.owner(), &call.plugin.name, environment));
         let work = Arc::new(StepWork::new(
             self.engine.clone(),
             call,
@@ -134,7 +142,7 @@ impl Toolbox {
         ));
         let book = Arc::new(Book::default());
         let containers = permissions.containers.map(|granted| {
-            Arc::new(StepContainers { work: work.clone(), granted, named: named.clone() }) as Arc<dyn Containers>
+            Arc::new(StepContainers { work: work.clone(), granted, named: named.clone(), place }) as Arc<dyn Containers>
         });
         let artifacts = permissions.artifacts.map(|_| {
             Arc::new(StepArtifacts { shelf, previous: scope.previous_run, files: work.clone() }) as Arc<dyn Artifacts>
@@ -216,6 +224,30 @@ impl Toolbox {
     /// When the engine does not answer, or a container uses one of them.
     pub async fn remove_persistent(&self, pipeline: &str) -> Result<usize, EngineError> {
         self.engine.remove_persistent(pipeline).await
+    }
+
+    /// What the container engine says that it is, such as `28.2.2`.
+    ///
+    /// # Errors
+    /// When it does not answer within 5 seconds.
+    pub async fn engine_version(&self) -> Result<String, EngineError> {
+        self.engine.version().await
+    }
+
+    /// What providers have detached: for one environment, or for all. Sorted.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn detached(&self, environment: Option<&EnvironmentName>) -> Result<Vec<Detached>, EngineError> {
+        self.engine.detached(environment).await
+    }
+
+    /// Removes what providers have detached for an environment; answers how many containers.
+    ///
+    /// # Errors
+    /// When the engine does not answer. Nothing is left half: asking again removes what is still there.
+    pub async fn remove_detached(&self, environment: &EnvironmentName) -> Result<usize, EngineError> {
+        self.engine.remove_detached(environment).await
     }
 
     /// Whether this process has had use for a container engine yet.

@@ -87,6 +87,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look whether this machine and this project have what runs need
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Serve the web UI and the HTTP API, and carry runs out for a team
     Server(ServerArgs),
     /// Keep secrets for pipelines to use by reference
@@ -367,11 +373,23 @@ mod tests {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ServerArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ServerCommand>,
     /// Where to listen; anything but this machine itself needs a proxy before it that ends TLS
     #[arg(long, default_value = "127.0.0.1:7780", env = "WINDLASS_LISTEN", value_name = "ADDRESS:PORT")]
     pub(crate) listen: std::net::SocketAddr,
     /// The address under which browsers and webhooks reach it, such as https://ci.example.com
     #[arg(long, env = "WINDLASS_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// How the server writes its log, on standard error
+    #[arg(long, value_enum, default_value = "text", env = "WINDLASS_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: crate::telemetry::LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCommand {
+    /// Make a new key for the administrator `admin`, whoever has lost theirs; the server must be stopped
+    ResetAdmin,
 }

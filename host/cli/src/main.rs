@@ -16,6 +16,7 @@ mod exit;
 mod lines;
 mod report;
 mod style;
+mod telemetry;
 
 use clap::Parser as _;
 use std::process::ExitCode;
@@ -36,25 +37,30 @@ fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
     style::choose(cli.global.color);
-    start_logging(cli.global.verbose);
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let telemetry = start_telemetry(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit::fail(&anyhow::Error::new(error).context("cannot start")),
     };
-    match runtime.block_on(commands::dispatch(cli)) {
+    let done = runtime.block_on(commands::dispatch(cli));
+    drop(runtime);
+    telemetry.end();
+    match done {
         Ok(exit) => exit.into(),
         Err(error) => exit::fail(&error),
     }
 }
 
-fn start_logging(verbose: u8) {
-    use tracing_subscriber::EnvFilter;
-    let default = match verbose {
-        0 => "warn",
-        1 => "warn,windlass=info",
+fn start_telemetry(cli: &args::Cli) -> telemetry::Telemetry {
+    let (format, serves) = match &cli.command {
+        args::Command::Server(args) => (args.log_format, true),
+        _ => (telemetry::LogFormat::Text, false),
+    };
+    let default = match (cli.global.verbose, serves) {
+        (0, false) => "warn",
+        (0, true) | (1, false) => "warn,windlass=info",
         _ => "info,windlass=debug",
     };
-    let filter = EnvFilter::try_from_env("WINDLASS_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    telemetry::start(default, format, serves)
 }

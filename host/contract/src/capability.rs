@@ -230,6 +230,8 @@ pub struct ContainerSpec {
     pub network: bool,
     pub read_only_root: bool,
     pub timeout_ms: Option<u32>,
+    pub detach: Option<String>,
+    pub publish: Vec<u16>,
 }
 
 /// `containers`.
@@ -237,7 +239,14 @@ pub struct ContainerSpec {
 pub trait Containers: Send + Sync {
     /// Starts a container, or adopts the one that this attempt had started before the host died.
     async fn start(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>, ContainerError>;
+    /// The container that this plugin has detached under this name in the environment of this call.
+    async fn find(&self, name: String) -> Result<Option<Arc<dyn Container>>, ContainerError> {
+        Err(ContainerError::Invalid(format!("there is no detached container {name:?} here: {ONLY_DETACHED}")))
+    }
 }
+
+/// Why what concerns detached containers is refused everywhere else.
+pub const ONLY_DETACHED: &str = "containers outlive only the calls of providers";
 
 /// A container that was started.
 #[async_trait]
@@ -254,6 +263,20 @@ pub trait Container: Send + Sync {
     async fn load(&self, artifact: Arc<dyn Artifact>, path: String) -> Result<(), ContainerError>;
     /// SIGTERM, then SIGKILL after the grace.
     async fn stop(&self, grace_ms: u32) -> Result<(), ContainerError>;
+    /// Waits for its end, but no longer than so many milliseconds; none while it runs.
+    async fn wait_for(&self, ms: u32) -> Result<Option<Exit>, ContainerError>;
+    /// How a detached container stands, as a JSON document.
+    async fn state(&self) -> Result<String, ContainerError> {
+        Err(ContainerError::Invalid(ONLY_DETACHED.to_owned()))
+    }
+    /// Starts the process of a detached container that has ended once more.
+    async fn start_again(&self) -> Result<(), ContainerError> {
+        Err(ContainerError::Invalid(ONLY_DETACHED.to_owned()))
+    }
+    /// Removes a detached container.
+    async fn remove(&self) -> Result<(), ContainerError> {
+        Err(ContainerError::Invalid(ONLY_DETACHED.to_owned()))
+    }
 }
 
 /// Why an artifact could not be had or made; the cases of `artifact-error`.

@@ -1,5 +1,6 @@
 //! What a plugin says of itself: the document that `describe` returns.
 
+use crate::ProviderDescriptor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -8,15 +9,27 @@ pub const CONTRACT_PACKAGE: &str = "windlass:plugin";
 /// The contract's version that this host offers.
 pub const CONTRACT_VERSION: &str = "0.1.0";
 
-/// The document that a step plugin's `describe` returns.
+/// What a plugin says of itself: the documents that the `describe` of each kind that it exports returns, as one.
 ///
 /// A JSON document and not a WIT record, because it will grow and a record cannot: adding a field to a record breaks
 /// every compiled plugin. Keys that this host does not know are refused at publish, so a typing mistake is not lost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Descriptor {
-    /// The step types that the plugin provides, at least one.
+    /// The step types that the plugin provides: at least one where it exports `step`.
+    #[serde(default)]
     pub steps: Vec<StepType>,
+    /// The provider that it is, where it exports `provider`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderDescriptor>,
+}
+
+impl Descriptor {
+    /// What the plugin provides, by name: for one line of a list.
+    pub fn provides(&self) -> Vec<String> {
+        let provider = self.provider.iter().map(|provider| format!("provider {}", provider.name));
+        self.steps.iter().map(|step| step.name.clone()).chain(provider).collect()
+    }
 }
 
 /// One step type.

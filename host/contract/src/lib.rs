@@ -2,7 +2,8 @@
 //!
 //! **Purpose.** The vocabulary that the sandbox (`runtime`), the things a plugin may reach (`capabilities`), the package
 //! client and the driver share: who is called ([`PluginRef`], [`StepCall`]), what it may reach ([`Permissions`]), the
-//! traits behind each capability interface ([`capability`]), and what a plugin says of itself ([`Descriptor`]).
+//! traits behind each capability interface ([`capability`]), and what a plugin says of itself ([`Descriptor`]). What a provider
+//! is asked and answers is in [`provider`].
 //! It mirrors `wit/`: one module per concept there, in types that name neither wasmtime nor bollard, so that a fake host
 //! (`windlass plugin test`) and the real one are two sets of implementations of the same traits.
 //!
@@ -17,11 +18,16 @@ mod descriptor;
 mod error;
 mod names;
 pub mod permissions;
+pub mod provider;
 mod secret;
 
 pub use capability::{Capabilities, StepCall};
 pub use descriptor::{CONTRACT_PACKAGE, CONTRACT_VERSION, Descriptor, EffectClass, Recovery, StepType};
 pub use error::{Code, CodedError};
-pub use names::{ArtifactKey, Digest, NameError, PluginKind, PluginName, PluginRef, RunId, SecretReference, StepName};
+pub use names::{
+    ArtifactKey, DetachedName, Digest, EnvironmentName, NameError, PluginKind, PluginName, PluginRef, ProviderName,
+    RunId, SecretReference, StepName,
+};
 pub use permissions::{Interface, Permissions};
+pub use provider::{ProviderCall, ProviderDescriptor, Verb};
 pub use secret::SecretValue;

@@ -238,6 +238,85 @@ impl fmt::Display for StepName {
 }
 string_serde!(StepName);
 
+/// A name that is kebab-case: 1 to 63 lower-case letters, digits and single hyphens, starting with a letter.
+macro_rules! kebab_name {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                if !is_kebab(text, 63) {
+                    let rule = "use 1 to 63 lower-case letters, digits and single hyphens, starting with a letter";
+                    return Err(refuse($what, text, rule));
+                }
+                Ok($name(text.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        string_serde!($name);
+    };
+}
+
+kebab_name!(
+    /// What a provider is called, such as `local`: 1 to 63 lower-case letters, digits and single hyphens, starting with a
+    /// letter.
+    ProviderName,
+    "provider's name"
+);
+kebab_name!(
+    /// What a detached container is called within its environment: 1 to 63 lower-case letters, digits and single hyphens,
+    /// starting with a letter. Part of a container's name.
+    DetachedName,
+    "name of a detached container"
+);
+
+/// An environment's name: 1 to 63 letters, digits, `-`, `_` and `.`, starting with a letter or digit. A label's value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EnvironmentName(String);
+
+impl EnvironmentName {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EnvironmentName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let sound = (1..=63).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            && text.as_bytes()[0].is_ascii_alphanumeric();
+        if !sound {
+            let rule = "use 1 to 63 letters, digits, '-', '_' and '.', starting with a letter or digit";
+            return Err(refuse("environment's name", text, rule));
+        }
+        Ok(EnvironmentName(text.to_owned()))
+    }
+}
+
+impl fmt::Display for EnvironmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+string_serde!(EnvironmentName);
+
 /// The key of an artifact within its run: segments of letters, digits and `. _ -` joined by `/`.
 ///
 /// At most 255 bytes; no empty segment, none that is only dots, so a key can never leave the folder it is put in.

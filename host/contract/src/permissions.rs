@@ -227,6 +227,12 @@ pub struct ContainersScope {
     /// Whether a container may have a network.
     #[serde(default, skip_serializing_if = "is_false")]
     pub network: bool,
+    /// Whether a provider's containers may outlive its calls.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub detached: bool,
+    /// Whether those may be reached at ports of the engine's machine, on its loopback address.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ports: bool,
     /// Memory ceiling in MiB; default 4,096.
     #[serde(default = "default_memory_mib")]
     pub memory_mib: u32,
@@ -288,6 +294,8 @@ impl Permissions {
                 (!images.is_empty()).then(|| ContainersScope {
                     images,
                     network: a.network && b.network,
+                    detached: a.detached && b.detached,
+                    ports: a.ports && b.ports,
                     memory_mib: a.memory_mib.min(b.memory_mib),
                     cpu_millis: a.cpu_millis.min(b.cpu_millis),
                 })
@@ -326,10 +334,17 @@ impl Permissions {
         };
         let mut words = Vec::new();
         if let Some(scope) = &self.containers {
+            let beyond = match (scope.detached, scope.ports) {
+                (false, _) => "",
+                (true, false) => "; WHICH GO ON when it is done, until they are removed",
+                (true, true) => {
+                    "; WHICH GO ON when it is done, until they are removed, and can be reached at ports of this machine (127.0.0.1)"
+                }
+            };
             words.push((
                 Interface::Containers,
                 format!(
-                    "start containers from {}; {}; at most {} MiB of memory and {} processors each",
+                    "start containers from {}; {}; at most {} MiB of memory and {} processors each{beyond}",
                     list(&scope.images, "the images that your pipeline names"),
                     if scope.network { "with a network" } else { "without a network" },
                     scope.memory_mib,
@@ -408,6 +423,8 @@ mod tests {
             containers: Some(ContainersScope {
                 images: [pattern("from-config"), pattern("acme/*")].into(),
                 network: true,
+                detached: true,
+                ports: true,
                 memory_mib: 8192,
                 cpu_millis: 4000,
             }),
@@ -420,6 +437,8 @@ mod tests {
             containers: Some(ContainersScope {
                 images: [pattern("from-config")].into(),
                 network: false,
+                detached: true,
+                ports: false,
                 memory_mib: 1024,
                 cpu_millis: 4000,
             }),
@@ -433,6 +452,7 @@ mod tests {
             "images": [
               "from-config"
             ],
+            "detached": true,
             "memory-mib": 1024,
             "cpu-millis": 4000
           },
@@ -441,5 +461,8 @@ mod tests {
         }
         "#);
         assert!(both.within(&asked) && both.within(&granted) && !asked.within(&granted));
+        let words = |permissions: &Permissions| permissions.in_words().remove(0).1;
+        insta::assert_snapshot!(words(&asked), @"");
+        insta::assert_snapshot!(words(&granted), @"");
     }
 }

@@ -113,6 +113,11 @@ impl Attempt {
             }
         }
         let (step, attempt, masker) = (self.step.clone(), self.attempt, &self.shared.masker);
+        let outcome = match &end {
+            End::Undecided => "undecided",
+            End::Verdict(verdict) => verdict.outcome.name(),
+        };
+        tracing::Span::current().record("outcome", outcome);
         let kind = match end {
             End::Undecided => EventKind::StepUndecided { step, attempt },
             End::Verdict(verdict) => EventKind::StepFinished {
@@ -251,6 +256,7 @@ impl Attempt {
             created_before: self.again.as_ref().map(|again| again.containers.clone()).unwrap_or_default(),
             volumes: shared.volumes.clone(),
             previous_run: shared.previous.clone(),
+            environment: None,
             call,
         }))
     }
@@ -388,7 +394,7 @@ fn classify(report: RunReport, tools: &StepTools) -> Verdict {
 }
 
 /// Masks every text in a step's results, names included.
-fn mask_values(masker: &Masker, outputs: Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn mask_values(masker: &Masker, outputs: Map<String, Value>) -> Map<String, Value> {
     fn mask(masker: &Masker, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(masker.mask(&text)),

@@ -20,6 +20,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use windlass_capabilities::StepTools;
 use windlass_contract::{CodedError, RunId, StepName};
 use windlass_engine::{Command, Event, EventKind, GateView, InFlight, Run, RunStatus, StepState};
@@ -257,8 +258,12 @@ impl Carrier {
         let (run, name) = (self.shared.run.clone(), step.clone());
         let _ = self.notices.send(Notice::Began { run, step: name, attempt, again: again.is_some() });
         let shared = Arc::clone(&self.shared);
+        let span = tracing::info_span!(
+            "step", run = %shared.run, step = %step, attempt, plugin = %work.plugin, step_type = %work.step_type,
+            outcome = tracing::field::Empty,
+        );
         let attempt = Attempt { shared, step, work, attempt, config, timeout_ms, warnings, again, stop, log };
-        self.tasks.spawn(attempt.carry_out());
+        self.tasks.spawn(attempt.carry_out().instrument(span));
     }
 
     pub(crate) fn start_again(&mut self, run: &Run, begin: Begin) {

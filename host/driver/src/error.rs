@@ -1,7 +1,7 @@
 //! What keeps a run from being carried out at all. A step that fails is not one of these: that is an outcome.
 
 use std::{io, path::PathBuf};
-use windlass_contract::{Code, CodedError, PluginRef, RunId, StepName};
+use windlass_contract::{Code, CodedError, EnvironmentName, PluginRef, RunId, StepName};
 
 /// Why a run could not be created, taken up, or carried on.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,12 @@ pub enum DriverError {
     SubRunBusy {
         /// The sub-run.
         run: RunId,
+    },
+    /// Something else changes the environment at this moment.
+    #[error("environment {environment} is being changed by another call")]
+    EnvironmentBusy {
+        /// The environment.
+        environment: EnvironmentName,
     },
     /// The artifact store.
     #[error(transparent)]
@@ -94,6 +100,7 @@ impl CodedError for DriverError {
             DriverError::Panicked(_) => Code(1106),
             DriverError::VolumesGone { .. } => Code(1107),
             DriverError::SubRunBusy { .. } => Code(1108),
+            DriverError::EnvironmentBusy { .. } => Code(1120),
             DriverError::Refused(error) => error.code(),
             DriverError::Artifacts(error) => error.code(),
             DriverError::Store(error) => error.code(),
@@ -117,6 +124,7 @@ impl CodedError for DriverError {
             DriverError::Snapshot(_) => None,
             DriverError::VolumesGone { .. } => Some("repeat the run from its beginning".to_owned()),
             DriverError::SubRunBusy { run } => Some(format!("stop it with `windlass cancel {run}`")),
+            DriverError::EnvironmentBusy { .. } => Some("ask again when that has ended".to_owned()),
             DriverError::Refused(error) => error.help(),
             DriverError::Artifacts(error) => error.help(),
             DriverError::Panicked(_) => {

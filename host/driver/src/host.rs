@@ -262,7 +262,7 @@ impl Host {
     }
 
     /// Rings after a run of this home has ended, in whatever process.
-    pub(crate) fn ended(&self) -> watch::Receiver<()> {
+    pub fn ended(&self) -> watch::Receiver<()> {
         bell(&self.parts.ended, || self.parts.store.ended())
     }
 

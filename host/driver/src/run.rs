@@ -148,6 +148,7 @@ const BATCH: usize = 256;
 /// # Errors
 /// When the event log cannot be written, or something that was asked is refused. The run is then left as it was
 /// recorded, and can be taken up again: its containers go on, because they are what the next execution adopts.
+#[tracing::instrument(name = "run", skip_all, fields(run = %claim.run.id(), pipeline = claim.run.plan().name))]
 pub async fn carry_out(host: &Host, mut claim: Claim, terms: Terms) -> Result<Ending, DriverError> {
     let Terms { grants, asked, stop, wait, notices } = terms;
     let (facts, mut inbox) = mpsc::channel(BATCH);

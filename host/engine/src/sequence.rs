@@ -60,6 +60,19 @@ pub enum SequenceStepStatus {
     Skipped,
 }
 
+impl SequenceStepStatus {
+    /// Its name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            SequenceStepStatus::Pending => "pending",
+            SequenceStepStatus::Running => "running",
+            SequenceStepStatus::Completed => "completed",
+            SequenceStepStatus::Failed => "failed",
+            SequenceStepStatus::Skipped => "skipped",
+        }
+    }
+}
+
 /// A step of a sequence's run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SequenceStepView<'a> {

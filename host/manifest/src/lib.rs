@@ -27,6 +27,8 @@ mod configure;
 mod diagnostic;
 mod dialect;
 mod editor;
+mod environment;
+pub mod event;
 mod expression;
 mod fields;
 #[cfg(feature = "fuzzing")]
@@ -48,7 +50,8 @@ mod yaml;
 pub use catalogue::{Catalogue, InstalledStep};
 pub use configure::MAX_MERGED_ENV_BYTES;
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Severity, ends, render, to_github, to_json, to_sarif};
-pub use editor::editor_schema;
+pub use editor::{editor_schema, engine_steps};
+pub use environment::{Fault, check_environment};
 pub use expression::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 pub use inputs::{Given, InputError, MAX_INPUT_BYTES, MAX_INPUTS, bind_given, bind_inputs, bind_json};
 pub use states::{MAX_AGENTS, MAX_STATES, MAX_WAYS};

@@ -135,7 +135,7 @@ pub fn render_config(
     plan: &Plan,
     context: &Context,
 ) -> Result<(Value, Vec<Warning>), RenderError> {
-    let mut renderer = Renderer::new(plan, context);
+    let mut renderer = Renderer::new(plan.strict, context);
     let config = renderer.value(&work.config, String::new(), work)?;
     Ok((config, renderer.warnings))
 }
@@ -146,7 +146,7 @@ pub fn render_config(
 /// # Errors
 /// As [`render_config`].
 pub fn render_env(plan: &Plan, context: &Context) -> Result<(BTreeMap<String, String>, Vec<Warning>), RenderError> {
-    let mut renderer = Renderer::new(plan, context);
+    let mut renderer = Renderer::new(plan.strict, context);
     let mut env = BTreeMap::new();
     for (name, text) in plan.env.iter().filter(|(_, text)| !text.starts_with("secret:")) {
         let treatment = if plan.strict { Treatment::Strict } else { Treatment::Lenient };
@@ -166,7 +166,7 @@ pub fn render_text(
     context: &Context,
     place: &str,
 ) -> Result<(String, Vec<Warning>), RenderError> {
-    let mut renderer = Renderer::new(plan, context);
+    let mut renderer = Renderer::new(plan.strict, context);
     let text = renderer.text(text, place, Treatment::Lenient)?;
     Ok((text, renderer.warnings))
 }
@@ -177,15 +177,43 @@ pub fn render_text(
 /// # Errors
 /// As [`render_config`].
 pub fn render_value(text: &str, plan: &Plan, context: &Context, place: &str) -> Result<Value, RenderError> {
+    any_value(text, &mut Renderer::new(plan.strict, context), place)
+}
+
+/// Renders every text within a value as [`render_value`] does, leniently; all of them from one fuel.
+pub(crate) fn render_tree(value: &Value, context: &Context) -> Result<Value, RenderError> {
+    fn tree(value: &Value, pointer: String, renderer: &mut Renderer<'_>) -> Result<Value, RenderError> {
+        Ok(match value {
+            Value::String(text) => any_value(text, renderer, &pointer)?,
+            Value::Array(items) => {
+                let each = items.iter().enumerate();
+                each.map(|(index, item)| tree(item, format!("{pointer}/{index}"), renderer))
+                    .collect::<Result<_, _>>()?
+            }
+            Value::Object(map) => {
+                let each = map.iter();
+                each.map(|(key, item)| Ok((key.clone(), tree(item, join_pointer(&pointer, key), renderer)?)))
+                    .collect::<Result<_, RenderError>>()?
+            }
+            scalar => scalar.clone(),
+        })
+    }
+    tree(value, String::new(), &mut Renderer::new(false, context))
+}
+
+fn any_value(text: &str, renderer: &mut Renderer<'_>, place: &str) -> Result<Value, RenderError> {
     let failed = |fault| RenderError::new(fault, text, place);
     let pieces = pieces(text).map_err(failed)?;
-    let mut renderer = Renderer::new(plan, context);
     let Some(expr) = single(&pieces) else {
+        // What has no template in it is what its author wrote, a secret's reference as well.
+        if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
+            return Ok(Value::String(text.to_owned()));
+        }
         return Ok(Value::String(renderer.text(text, place, Treatment::Lenient)?));
     };
-    let mut evaluator = Evaluator { context, status: None, missing: Vec::new() };
+    let mut evaluator = Evaluator { context: renderer.context, status: None, missing: Vec::new() };
     let value = evaluator.eval(expr, &mut renderer.fuel).map_err(failed)?.into_owned();
-    if let Some(path) = evaluator.missing.first().filter(|_| plan.strict) {
+    if let Some(path) = evaluator.missing.first().filter(|_| renderer.strict) {
         return Err(failed(missing_value(path, expr)));
     }
     renderer.fuel.burn(expression::size(&value), &expr.span).map_err(failed)?;
@@ -269,8 +297,8 @@ struct Renderer<'c> {
 }
 
 impl<'c> Renderer<'c> {
-    fn new(plan: &Plan, context: &'c Context) -> Self {
-        Renderer { context, strict: plan.strict, fuel: Fuel::new(), warnings: Vec::new() }
+    fn new(strict: bool, context: &'c Context) -> Self {
+        Renderer { context, strict, fuel: Fuel::new(), warnings: Vec::new() }
     }
 
     fn value(&mut self, value: &Value, pointer: String, step: &plan::PluginWork) -> Result<Value, RenderError> {

@@ -14,7 +14,7 @@ use crate::{
     http::{Http, MAX_DOCUMENT, Patience, Progress, Silent, presentable},
     index::{Index, MAX_INDEX},
     manifest::MAX_COMPONENT,
-    market::{Hit, SearchAnswer, SearchQuery},
+    market::{Hit, PluginPage, SearchAnswer, SearchQuery},
     oci,
     release::{PublishRequest, Refusals, Release},
 };
@@ -106,6 +106,26 @@ impl Registry {
         }
         answer.did_you_mean = answer.did_you_mean.map(|word| presentable(&word));
         Ok(answer)
+    }
+
+    /// A plugin's page. What is HTML in it was made safe by the registry, which is not trusted with that: make it safe again.
+    ///
+    /// # Errors
+    /// When the registry does not answer, or does not know the plugin.
+    pub async fn page(&self, name: &PluginName) -> Result<PluginPage, PackageError> {
+        let url = self.url.join(&format!("/api/v1/plugins/{}/{}", name.namespace(), name.name()));
+        let answer = self.itself()?.query::<PluginPage>(url, &(), "a plugin's page", MAX_INDEX).await;
+        match answer {
+            Err(PackageError::Answer { registry, status: 404, .. }) => {
+                Err(PackageError::UnknownPlugin { registry, name: name.clone() })
+            }
+            Ok(page) if page.name != *name => Err(PackageError::BadAnswer {
+                registry: self.url.to_string(),
+                what: format!("the page of {name}"),
+                why: format!("it is that of {}", page.name),
+            }),
+            other => other,
+        }
     }
 
     /// Every release of a plugin, oldest first. Asks the registry, which answers "not modified" for what is known.

@@ -181,7 +181,7 @@ mod tests {
             kinds: [PluginKind::Step].into(),
             imports: BTreeSet::new(),
             contract: semver::Version::new(0, 1, 0),
-            descriptor: Descriptor { steps: Vec::new() },
+            descriptor: Descriptor::default(),
         }
     }
 

@@ -46,11 +46,17 @@ pub fn check_facts(name: &str, facts: &Inspection, permissions: &Permissions) ->
             why: format!("it imports {}", facts.unknown_imports.join("; ")),
         });
     }
-    if !facts.kinds.contains(&PluginKind::Step) {
-        return Err(PackageError::BadComponent {
-            name: name.to_owned(),
-            why: "it does not export windlass:plugin/step, the only kind of plugin so far".to_owned(),
-        });
+    let is = |kind| facts.kinds.contains(&kind);
+    let bad = |why: &str| Err(PackageError::BadComponent { name: name.to_owned(), why: why.to_owned() });
+    if !is(PluginKind::Step) && !is(PluginKind::Provider) {
+        return bad(
+            "it exports neither windlass:plugin/step nor windlass:plugin/provider, the kinds of plugins so far",
+        );
+    }
+    if is(PluginKind::Provider) && facts.imports.contains(&Interface::Artifacts) {
+        return bad(
+            "it is a provider and imports `artifacts`, which belong to runs: put the step into a plugin of its own",
+        );
     }
     check_imports(name, &facts.imports, permissions)
 }
@@ -68,4 +74,37 @@ fn check_imports(name: &str, imports: &BTreeSet<Interface>, permissions: &Permis
 pub fn undeclared(imports: &BTreeSet<Interface>, permissions: &Permissions) -> Vec<Interface> {
     let declared = permissions.interfaces();
     imports.iter().copied().filter(|interface| !interface.always_granted() && !declared.contains(interface)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_component_may_be() {
+        let check = |kinds: &[PluginKind], imports: &[Interface], expect: &str| {
+            let facts = Inspection {
+                kinds: kinds.iter().copied().collect(),
+                imports: imports.iter().copied().collect(),
+                wasi: Vec::new(),
+                unknown_imports: Vec::new(),
+                contract: semver::Version::new(0, 1, 0),
+                exports: Vec::new(),
+                size: 1,
+                language: None,
+            };
+            let asked: Permissions = serde_json::from_str(r#"{"artifacts": {"read": true}, "state": true}"#).unwrap();
+            let found = check_facts("acme:x", &facts, &asked).err().map_or_else(String::new, |error| error.to_string());
+            assert!(found.contains(expect) && found.is_empty() == expect.is_empty(), "{found}");
+        };
+        use Interface::{Artifacts, Http, State};
+        use PluginKind::{Provider, Scanner, Step};
+        check(&[Step], &[Artifacts, State], "");
+        check(&[Provider], &[State], "");
+        check(&[Step, Provider], &[State], "");
+        check(&[Scanner], &[], "it exports neither windlass:plugin/step nor windlass:plugin/provider");
+        check(&[Provider], &[Artifacts], "imports `artifacts`, which belong to runs");
+        check(&[Step, Provider], &[Artifacts], "put the step into a plugin of its own");
+        check(&[Provider], &[Http], "http");
+    }
 }

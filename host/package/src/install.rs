@@ -219,7 +219,8 @@ impl Installer<'_> {
     }
 
     /// Chooses anew: the newest versions that `roots` and the plugins themselves allow. Only `names` move, and what they call
-    /// where it must; everything, where there are none. What nobody needs any more is forgotten.
+    /// where it must; everything, where there are none, and then what nobody needs any more is forgotten. A root that is not
+    /// locked yet is installed.
     ///
     /// # Errors
     /// As [`Installer::install`].
@@ -240,7 +241,10 @@ impl Installer<'_> {
                 chosen.push(Chosen {
                     source: planner.source(name)?,
                     release: release.clone(),
-                    requested: old.is_some_and(|old| old.requested),
+                    requested: old.map_or_else(
+                        || roots.iter().any(|root| root.name == *name && root.by == AskedBy::Command),
+                        |old| old.requested,
+                    ),
                     dependency: !roots.iter().any(|root| root.name == *name),
                 });
             }

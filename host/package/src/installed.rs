@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
-use windlass_contract::{Descriptor, Digest, Permissions, PluginName, PluginRef};
+use windlass_contract::{Descriptor, Digest, Permissions, PluginName, PluginRef, ProviderName};
 
 /// A plugin that is ready to be called.
 #[derive(Debug, Clone)]
@@ -165,6 +165,8 @@ pub struct Listed {
     pub present: bool,
     /// Its step types; empty when it is not present.
     pub steps: Vec<String>,
+    /// The provider that it is; none when it is not present.
+    pub provider: Option<ProviderName>,
     /// What the grants file gives of what it asks.
     pub effective: Permissions,
 }
@@ -179,9 +181,12 @@ pub fn list(home: &Home, project: &Path) -> Result<Vec<Listed>, PackageError> {
         .into_values()
         .map(|locked| {
             let entry = home.store().get(&locked.digest)?;
+            let present = entry.is_some();
+            let descriptor = entry.map(|entry| entry.descriptor).unwrap_or_default();
             Ok(Listed {
-                present: entry.is_some(),
-                steps: entry.into_iter().flat_map(|e| e.descriptor.steps).map(|step| step.name).collect(),
+                present,
+                steps: descriptor.steps.into_iter().map(|step| step.name).collect(),
+                provider: descriptor.provider.map(|provider| provider.name),
                 effective: locked.permissions.intersect(&grants.of(&locked.name)),
                 locked,
             })

@@ -236,7 +236,10 @@ fn permissions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Permissions
 }
 
 /// What the types of [`Permissions`] cannot say: a scope that gives nothing is a mistake, not a permission.
-pub(crate) fn check_permissions(permissions: &Permissions) -> Result<(), String> {
+///
+/// # Errors
+/// In words, for the first such scope.
+pub fn check_permissions(permissions: &Permissions) -> Result<(), String> {
     if permissions.containers.as_ref().is_some_and(|scope| scope.images.is_empty()) {
         return Err("containers names no image; write images: [from-config], or patterns".to_owned());
     }

@@ -130,6 +130,7 @@ impl Plain {
             manifest: digest,
             kinds: facts.kinds,
             steps: Vec::new(),
+            provider: None,
             contract: facts.contract,
             imports: facts.imports,
             permissions: manifest.permissions,

@@ -194,6 +194,7 @@ fn standing(locked: &Locked) -> Release {
         manifest: Digest::of(b""),
         kinds: BTreeSet::new(),
         steps: Vec::new(),
+        provider: None,
         contract: locked.contract.clone(),
         imports: BTreeSet::new(),
         permissions: locked.permissions.clone(),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_contract::{Digest, Interface, Permissions, PluginKind, PluginName};
+use windlass_contract::{Digest, Interface, Permissions, PluginKind, PluginName, ProviderName};
 
 /// The format of the lines that this version writes.
 pub const LINE_FORMAT: u32 = 1;
@@ -33,6 +33,9 @@ pub struct Release {
     pub kinds: BTreeSet<PluginKind>,
     /// The step types that it provides.
     pub steps: Vec<String>,
+    /// The provider that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderName>,
     /// The version of the contract that it was built against.
     pub contract: Version,
     /// What the component imports.
@@ -279,6 +282,7 @@ pub(crate) mod tests {
             manifest: Digest::of(b"manifest"),
             kinds: [PluginKind::Step].into(),
             steps: vec!["step.slack".to_owned()],
+            provider: None,
             contract: Version::new(0, 1, 0),
             imports: [Interface::Log].into(),
             permissions: Permissions::default(),

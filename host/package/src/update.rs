@@ -7,10 +7,11 @@ use crate::{
     Installer, PackageError,
     consent::{Change, differences},
     install::{Chosen, Fetched, choose_anew, hold},
-    lock::Lock,
-    plan::Planner,
-    release::newest,
-    resolve::Root,
+    lock::{Lock, Locked},
+    plan::{Planner, rules},
+    release::{Release, newest},
+    resolve::{Root, Rules},
+    source::Source,
     verification::Verification,
 };
 use semver::{Version, VersionReq};
@@ -32,6 +33,10 @@ pub struct Difference {
     pub to: Version,
     /// The new component.
     pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it is for, in one line.
+    pub summary: String,
     /// Who made it.
     pub verification: Verification,
     /// What it asks for, each with whether that is new.
@@ -147,7 +152,7 @@ impl Installer<'_> {
             self.keep(&plugin, wasm, facts).await?;
             let store = self.home.store();
             let described = |digest: &Digest| Ok::<_, PackageError>(store.get(digest)?.map(|entry| entry.descriptor));
-            let nothing = || Descriptor { steps: Vec::new() };
+            let nothing = Descriptor::default;
             let descriptor = described(&plugin.digest)?.unwrap_or_else(nothing);
             let before = match old {
                 Some(old) => described(&old.digest)?.unwrap_or_else(nothing),
@@ -161,6 +166,8 @@ impl Installer<'_> {
                 from: old.map(|old| old.version.clone()),
                 to: plugin.version,
                 digest: plugin.digest,
+                size: chosen.release.size,
+                summary: chosen.release.summary.clone(),
                 verification,
                 permissions: differences(old.map(|old| &old.permissions), asked),
                 given_up: given_up
@@ -207,22 +214,32 @@ pub async fn outdated(
         Err(PackageError::Conflict { .. } | PackageError::NoVersion { .. }) => BTreeMap::new(),
         other => other?,
     };
-    let standing = |locked: &crate::lock::Locked| {
-        let releases = planner.releases(&locked.name);
-        let own = releases.iter().find(|release| release.version == locked.version);
-        let runs_here: Vec<_> =
-            releases.iter().filter(|each| planner.rules().admit(each, false, true).is_ok()).cloned().collect();
-        Standing {
-            name: locked.name.clone(),
-            installed: locked.version.clone(),
-            wanted: choice.get(&locked.name).and_then(Option::as_ref).map(|release| release.version.clone()),
-            newest: newest(&runs_here, &VersionReq::STAR).map(|release| release.version.clone()),
-            notice: own
-                .and_then(|release| release.status.notice())
-                .map(|(state, notice)| (state, notice.reason.clone())),
-        }
+    let standing = |locked: &Locked| {
+        let wanted = choice.get(&locked.name).and_then(Option::as_ref).map(|release| release.version.clone());
+        Standing { wanted, ..stands(locked, planner.releases(&locked.name), planner.rules()) }
     };
     Ok(lock.plugins.values().map(standing).collect())
+}
+
+/// What has become of one locked plugin. What an update would choose is not asked, since others have a say in it.
+///
+/// # Errors
+/// When its registry does not answer, or went back on what it had published.
+pub async fn standing(home: &crate::Home, locked: &Locked) -> Result<Standing, PackageError> {
+    let releases = Source::of(home, &locked.name)?.releases(&locked.name).await?;
+    Ok(stands(locked, &releases, &rules(home)?))
+}
+
+fn stands(locked: &Locked, releases: &[Release], rules: &Rules) -> Standing {
+    let own = releases.iter().find(|release| release.version == locked.version);
+    let runs_here: Vec<_> = releases.iter().filter(|each| rules.admit(each, false, true).is_ok()).cloned().collect();
+    Standing {
+        name: locked.name.clone(),
+        installed: locked.version.clone(),
+        wanted: None,
+        newest: newest(&runs_here, &VersionReq::STAR).map(|release| release.version.clone()),
+        notice: own.and_then(|release| release.status.notice()).map(|(state, notice)| (state, notice.reason.clone())),
+    }
 }
 
 #[cfg(test)]

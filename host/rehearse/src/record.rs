@@ -198,6 +198,13 @@ impl Container for RecordedContainer {
         self.note("container.stop", json!({ "grace-ms": grace_ms }), done.as_ref().map(|()| Value::Null));
         done
     }
+
+    async fn wait_for(&self, ms: u32) -> Result<Option<Exit>, ContainerError> {
+        let exit = self.inner.wait_for(ms).await;
+        let gives = exit.as_ref().map(|exit| exit.map_or(Value::Null, form::exit));
+        self.note("container.wait-for", json!({ "ms": ms }), gives);
+        exit
+    }
 }
 
 impl Recorded<dyn Artifacts> {

@@ -296,6 +296,12 @@ impl Container for Thing {
     async fn stop(&self, grace_ms: u32) -> Result<(), ContainerError> {
         self.script.read("container.stop", Some(&self.name), form::arguments(json!({ "grace-ms": grace_ms })), nothing)
     }
+
+    async fn wait_for(&self, ms: u32) -> Result<Option<Exit>, ContainerError> {
+        let with = form::arguments(json!({ "ms": ms }));
+        let perhaps = |answer: &Value| if answer.is_null() { Some(None) } else { exit(answer).map(Some) };
+        self.script.read("container.wait-for", Some(&self.name), with, perhaps)
+    }
 }
 
 impl Replayed {

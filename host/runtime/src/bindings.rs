@@ -1,10 +1,17 @@
-//! What `bindgen!` makes of `wit/`: the traits that [`crate::host`] implements, and the typed exports of a step plugin.
+//! What `bindgen!` makes of `wit/`: the traits that [`crate::host`] implements, and the typed exports of each kind of plugin.
 #![allow(missing_docs, unreachable_pub, reason = "generated; the items are documented in wit/")]
 #![allow(clippy::all, reason = "generated")]
 
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "step-plugin",
+    inline: "
+        package windlass:host;
+        world host {
+            include windlass:plugin/step-plugin@0.1.0;
+            include windlass:plugin/provider-plugin@0.1.0;
+        }
+    ",
+    world: "windlass:host/host",
     // A host function may wait, and may end the guest.
     imports: { default: async | trappable },
     exports: { default: async },

@@ -2,7 +2,7 @@
 
 use crate::limits;
 use std::{fmt, path::PathBuf, time::Duration};
-use windlass_contract::{CONTRACT_VERSION, Code, CodedError, Digest, Interface, PluginRef};
+use windlass_contract::{CONTRACT_VERSION, Code, CodedError, Digest, Interface, PluginRef, Verb};
 
 /// Why a component could not be compiled or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +175,44 @@ pub enum StepErrorKind {
     Other,
 }
 
+/// Why a provider did not do what it was asked, in its own words: the cases of `provider-error`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ProviderError {
+    /// Which case.
+    pub kind: ProviderErrorKind,
+    /// The plugin's words.
+    pub message: String,
+}
+
+/// The cases of `provider-error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProviderErrorKind {
+    /// The configuration or the request cannot be carried out.
+    InvalidConfig,
+    /// The credentials were refused, or a capability was.
+    Unauthorized,
+    /// No such deployment, revision, image or repository.
+    NotFound,
+    /// Somebody else changed it meanwhile.
+    Conflict,
+    /// A quota of the provider; a retry may help later.
+    Throttled,
+    /// The provider does not answer; a retry may help.
+    Unavailable,
+    /// The provider has no such operation.
+    Unsupported,
+    /// Anything else.
+    Other,
+}
+
+impl ProviderErrorKind {
+    /// Whether the same request may succeed later without anybody changing anything.
+    pub fn retryable(self) -> bool {
+        matches!(self, ProviderErrorKind::Throttled | ProviderErrorKind::Unavailable)
+    }
+}
+
 /// The place of a failure: which plugin, in which of its functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -228,9 +266,9 @@ pub enum Limit {
     HostCallBytes,
     /// Bytes that the host holds for the guest between calls.
     HeldBytes,
-    /// The step's configuration.
+    /// The configuration, or the request to a provider.
     Config,
-    /// What `describe` or `validate` returned.
+    /// What `describe`, or a verb of a provider, returned.
     Answer,
 }
 
@@ -284,6 +322,9 @@ pub enum CallError {
     /// The plugin reported a failure. The message is its own.
     #[error("{0}")]
     Step(StepError),
+    /// The provider reported a failure. The message is its own.
+    #[error("{0}")]
+    Provider(ProviderError),
     /// The plugin trapped.
     #[error("{0}")]
     Trap(Box<TrapReport>),
@@ -320,20 +361,24 @@ impl CodedError for CallError {
             CallError::DeadlineExceeded { .. } => 323,
             CallError::NotGranted(_) => 324,
             CallError::Contract { .. } => 325,
+            CallError::Provider(_) => 326,
         })
     }
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            CallError::Step(_) => return None,
+            CallError::Step(_) | CallError::Provider(_) => return None,
             CallError::Trap(report) => format!(
                 "a trap is a defect of the plugin: report it to its author with its digest {}",
                 report.place.plugin.digest
             ),
             CallError::Limit(report) => match report.limit {
-                Limit::Config => "shorten the step's configuration; large data belongs in an artifact".into(),
+                Limit::Config => "shorten the configuration; large data belongs in an artifact".into(),
                 _ => "a plugin that needs more does it in a container; tell its author".into(),
             },
+            CallError::DeadlineExceeded { place, .. } if Verb::ALL.iter().any(|verb| verb.name() == place.export) => {
+                "find out what the provider waits for; what it has begun may have taken effect".into()
+            }
             CallError::DeadlineExceeded { .. } => "raise the step's `timeout`, or find out what it waits for".into(),
             CallError::NotGranted(refused) => {
                 let name = &refused.place.plugin.name;
@@ -347,7 +392,11 @@ impl CodedError for CallError {
     }
 
     fn retryable(&self) -> bool {
-        matches!(self, CallError::Step(StepError { kind: StepErrorKind::Unavailable, .. }))
+        match self {
+            CallError::Step(error) => error.kind == StepErrorKind::Unavailable,
+            CallError::Provider(error) => error.kind.retryable(),
+            _ => false,
+        }
     }
 }
 

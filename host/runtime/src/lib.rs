@@ -34,7 +34,10 @@ mod log;
 mod runtime;
 
 pub use compile::{CHILD_ARGUMENT, CompileReport, compile_child_main};
-pub use error::{CallError, Limit, LimitReport, NotGranted, Place, RuntimeError, StepError, StepErrorKind, TrapReport};
+pub use error::{
+    CallError, Limit, LimitReport, NotGranted, Place, ProviderError, ProviderErrorKind, RuntimeError, StepError,
+    StepErrorKind, TrapReport,
+};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use limits::{CallLimits, CompileLimits};
 pub use runtime::{Plugin, PluginDiagnostic, RunReport, Runtime, Settings, Severity};

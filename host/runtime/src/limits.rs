@@ -66,8 +66,10 @@ pub const LOG_GROUPS: u32 = 8;
 pub const OUTPUT_BYTES: usize = 4 * MIB;
 /// Results of a step.
 pub const OUTPUT_NAMES: usize = 1000;
-/// Bytes of a step's configuration as JSON: it may hold all results of a step before it.
+/// Bytes of a configuration, or of a request to a provider, as JSON: it may hold all results of a step before it.
 pub const CONFIG_BYTES: usize = 4 * MIB;
+/// Bytes of a provider's answer, as JSON: as many as its request may have.
+pub const PROVIDER_ANSWER_BYTES: usize = 4 * MIB;
 /// Bytes of the document that `describe` returns.
 pub const DESCRIPTOR_BYTES: usize = MIB;
 /// Diagnostics that `validate` may return; nobody reads the 1,001st.

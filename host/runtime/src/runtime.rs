@@ -1,11 +1,17 @@
 //! Loading and calling.
 
 use crate::{
-    bindings::{self, StepPlugin, StepPluginPre, exports::windlass::plugin::step},
+    bindings::{
+        self,
+        exports::windlass::plugin::{provider, step},
+    },
     cache::Cache,
     compile::{self, CompileReport},
     engine,
-    error::{CallError, Limit, LimitReport, NotGranted, Place, RuntimeError, StepError, StepErrorKind},
+    error::{
+        CallError, Limit, LimitReport, NotGranted, Place, ProviderError, ProviderErrorKind, RuntimeError, StepError,
+        StepErrorKind,
+    },
     explain::explain,
     guest::{Guest, Inputs},
     imports::{self, Import},
@@ -13,6 +19,7 @@ use crate::{
 };
 use serde_json::{Map, Value};
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -24,10 +31,11 @@ use tokio::{
 };
 use wasmtime::{
     Engine, Store,
-    component::{Component, HasSelf, Linker, types::ComponentItem},
+    component::{Component, HasSelf, Instance, InstancePre, Linker, types::ComponentItem},
 };
 use windlass_contract::{
-    Capabilities, Descriptor, Digest, Interface, PluginKind, PluginRef, Recovery, StepCall, capability::Log,
+    Capabilities, Descriptor, Digest, Interface, PluginKind, PluginRef, ProviderCall, Recovery, StepCall, Verb,
+    capability::Log,
 };
 
 /// What a runtime is made with.
@@ -116,6 +124,8 @@ impl FromIterator<Interface> for Set {
 /// A component that is mapped.
 struct Loaded {
     component: Component,
+    /// What it can be called as, by its exports.
+    kinds: BTreeSet<PluginKind>,
     /// Imported with functions, and not always granted.
     needs: Set,
     /// Imported for its types only: linked always, for there is nothing in it to call.
@@ -123,7 +133,15 @@ struct Loaded {
     /// It imports WASI.
     wasi: bool,
     /// Linked, by what was granted. A few sets at most: a grant is changed by people.
-    linked: Mutex<Vec<(Set, StepPluginPre<Guest>)>>,
+    linked: Mutex<Vec<(Set, Linked)>>,
+}
+
+/// A component that is linked: what it exports of the contract can be found in its instances.
+#[derive(Clone)]
+struct Linked {
+    instance: InstancePre<Guest>,
+    step: Option<step::GuestIndices>,
+    provider: Option<provider::GuestIndices>,
 }
 
 /// One finding of `validate`.
@@ -236,26 +254,57 @@ impl Runtime {
         Ok(Plugin { plugin, loaded })
     }
 
-    /// What the plugin says it provides.
+    /// What the plugin says it provides, of each kind that it is.
     ///
     /// # Errors
-    /// When the call fails, or the answer is not a descriptor.
+    /// When a call fails, or an answer is not a descriptor.
     pub async fn describe(&self, plugin: &Plugin) -> Result<Descriptor, CallError> {
+        let mut all = Descriptor::default();
+        for kind in &plugin.loaded.kinds {
+            let told = self.describe_as(plugin, *kind).await?;
+            match kind {
+                PluginKind::Provider => all.provider = told.provider,
+                PluginKind::Step | PluginKind::Scanner => all.steps = told.steps,
+            }
+        }
+        Ok(all)
+    }
+
+    /// What the plugin says of one kind that it is.
+    async fn describe_as(&self, plugin: &Plugin, kind: PluginKind) -> Result<Descriptor, CallError> {
+        const EXPORT: &str = "describe";
         let limits = CallLimits::within(limits::QUICK_DEADLINE);
         let guest = Guest::new(Capabilities::none(Arc::new(NoLog)), Inputs::outside("{}".to_owned()), &limits);
-        let place = Place { plugin: plugin.plugin.clone(), export: "describe" };
-        let mut session = self.open(plugin, "describe", None, guest, limits.deadline).await?;
-        let answer =
-            timeout_at(session.end, session.exports.windlass_plugin_step().call_describe(&mut session.store)).await;
+        let mut session = self.open(plugin, EXPORT, None, guest, limits.deadline).await?;
+        let answer = match kind {
+            PluginKind::Provider => {
+                let provider = session.provider()?;
+                timeout_at(session.end, provider.call_describe(&mut session.store)).await
+            }
+            PluginKind::Step | PluginKind::Scanner => {
+                let step = session.step()?;
+                timeout_at(session.end, step.call_describe(&mut session.store)).await
+            }
+        };
         let text = session.close(answer).0?;
+        let place = Place { plugin: plugin.plugin.clone(), export: EXPORT };
         if text.len() > limits::DESCRIPTOR_BYTES {
             let words = format!("its descriptor has more than {}", limits::size(limits::DESCRIPTOR_BYTES as u64));
             let report = LimitReport { place, limit: Limit::Answer, words, log: Vec::new() };
             return Err(CallError::Limit(Box::new(report)));
         }
-        serde_json::from_str(&text).map_err(|error| CallError::Contract {
+        let told = serde_json::from_str(&text).map_err(|error| error.to_string()).and_then(|told: Descriptor| {
+            let other = match kind {
+                PluginKind::Provider if told.provider.is_none() => "`provider` is missing in it",
+                PluginKind::Provider if !told.steps.is_empty() => "`steps` are told by the `describe` of `step`",
+                PluginKind::Step if told.provider.is_some() => "the `provider` is told by the `describe` of `provider`",
+                _ => return Ok(told),
+            };
+            Err(other.to_owned())
+        });
+        told.map_err(|why| CallError::Contract {
             place: Box::new(place),
-            words: format!("its descriptor is not valid: {error}"),
+            words: format!("its descriptor is not valid: {why}"),
         })
     }
 
@@ -275,20 +324,65 @@ impl Runtime {
         let config = self.bounded(plugin, EXPORT, config.to_string())?;
         let guest = Guest::new(Capabilities::none(log), Inputs::outside(config.clone()), &limits);
         let mut session = self.open(plugin, EXPORT, None, guest, limits.deadline).await?;
-        let step = session.exports.windlass_plugin_step();
+        let step = session.step()?;
         let answer = timeout_at(session.end, step.call_validate(&mut session.store, step_type, &config)).await;
-        let found = session.close(answer).0?;
-        let convert = |found: step::Diagnostic| PluginDiagnostic {
-            severity: match found.severity {
-                bindings::windlass::plugin::types::Severity::Error => Severity::Error,
-                bindings::windlass::plugin::types::Severity::Warning => Severity::Warning,
-                bindings::windlass::plugin::types::Severity::Info => Severity::Info,
-            },
-            path: found.path,
-            message: found.message,
-            help: found.help,
-        };
-        Ok(found.into_iter().take(limits::DIAGNOSTICS).map(convert).collect())
+        session.close(answer).0.map(diagnostics)
+    }
+
+    /// What a provider says about an environment's configuration, beyond its schema.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub async fn validate_environment(
+        &self,
+        plugin: &Plugin,
+        config: &Value,
+        log: Arc<dyn Log>,
+    ) -> Result<Vec<PluginDiagnostic>, CallError> {
+        const EXPORT: &str = "validate";
+        let limits = CallLimits::within(limits::QUICK_DEADLINE);
+        let config = self.bounded(plugin, EXPORT, config.to_string())?;
+        let guest = Guest::new(Capabilities::none(log), Inputs::outside(config.clone()), &limits);
+        let mut session = self.open(plugin, EXPORT, None, guest, limits.deadline).await?;
+        let provider = session.provider()?;
+        let answer = timeout_at(session.end, provider.call_validate(&mut session.store, &config)).await;
+        session.close(answer).0.map(diagnostics)
+    }
+
+    /// Asks a provider to do something.
+    ///
+    /// Dropping the future drops the guest, as with [`Runtime::run`].
+    ///
+    /// # Errors
+    /// [`CallError::Provider`] in the plugin's own words; otherwise when the call fails, or the answer is not what the verb
+    /// answers with.
+    pub async fn ask_provider(
+        &self,
+        plugin: &Plugin,
+        call: &ProviderCall,
+        capabilities: Capabilities,
+        limits: CallLimits,
+    ) -> Result<Map<String, Value>, CallError> {
+        let export = call.verb.name();
+        let granted: Set = capabilities.interfaces().into_iter().collect();
+        let config = self.bounded(plugin, export, call.config.to_string())?;
+        let request = self.bounded(plugin, export, call.request().to_string())?;
+        let guest = Guest::new(capabilities, Inputs::outside(config), &limits);
+        let mut session = self.open(plugin, export, Some(granted), guest, limits.deadline).await?;
+        let provider = session.provider()?;
+        let answer = timeout_at(session.end, ask(&provider, &mut session.store, call.verb, &request)).await;
+        let text = session.close(answer).0?.map_err(|error| CallError::Provider(error.into()))?;
+        let place = || Place { plugin: plugin.plugin.clone(), export };
+        // Before it is parsed: a parsed document takes many times its text.
+        if text.len() > limits::PROVIDER_ANSWER_BYTES {
+            let words = format!("its answer has more than {}", limits::size(limits::PROVIDER_ANSWER_BYTES as u64));
+            let report = LimitReport { place: place(), limit: Limit::Answer, words, log: Vec::new() };
+            return Err(CallError::Limit(Box::new(report)));
+        }
+        call.verb.answer(&text).map_err(|why| CallError::Contract {
+            place: Box::new(place()),
+            words: format!("its answer is not valid: {why}"),
+        })
     }
 
     /// Does the work of one attempt.
@@ -307,7 +401,10 @@ impl Runtime {
             Ok(session) => session,
             Err(error) => return RunReport { result: Err(error), outputs: Map::new() },
         };
-        let step = session.exports.windlass_plugin_step();
+        let step = match session.step() {
+            Ok(step) => step,
+            Err(error) => return RunReport { result: Err(error), outputs: Map::new() },
+        };
         let answer = timeout_at(session.end, step.call_run(&mut session.store, &call.step_type)).await;
         let (result, outputs) = session.close(answer);
         let result = result.and_then(|result| result.map_err(|error| CallError::Step(error.into())));
@@ -327,7 +424,7 @@ impl Runtime {
         const EXPORT: &str = "recover";
         let limits = CallLimits::within(limits::RECOVER_DEADLINE);
         let mut session = self.begin(plugin, EXPORT, call, capabilities, limits).await?;
-        let step = session.exports.windlass_plugin_step();
+        let step = session.step()?;
         let answer = timeout_at(session.end, step.call_recover(&mut session.store, &call.step_type)).await;
         Ok(match session.close(answer).0? {
             step::Recovery::Rerun => Recovery::Rerun,
@@ -341,7 +438,7 @@ impl Runtime {
         if config.len() <= limits::CONFIG_BYTES {
             return Ok(config);
         }
-        let words = format!("the step's configuration has more than {}", limits::size(limits::CONFIG_BYTES as u64));
+        let words = format!("the configuration has more than {}", limits::size(limits::CONFIG_BYTES as u64));
         let place = Place { plugin: plugin.plugin.clone(), export };
         Err(CallError::Limit(Box::new(LimitReport { place, limit: Limit::Config, words, log: Vec::new() })))
     }
@@ -401,10 +498,10 @@ impl Runtime {
         store.set_epoch_deadline(1);
         // At each tick the guest lets others run; that is where a timeout or a dropped future takes hold.
         store.epoch_deadline_async_yield_and_update(1);
-        let made = timeout_at(end, linked.instantiate_async(&mut store)).await;
+        let made = timeout_at(end, linked.instance.instantiate_async(&mut store)).await;
         let plugin = plugin.plugin.clone();
         match made {
-            Ok(Ok(exports)) => Ok(Session { store, exports, end, deadline, plugin, export, _permit: permit }),
+            Ok(Ok(instance)) => Ok(Session { store, instance, linked, end, deadline, plugin, export, _permit: permit }),
             Ok(Err(error)) => Err(explain(&error, store.data(), place())),
             Err(_) => Err(CallError::DeadlineExceeded { place: Box::new(place()), deadline }),
         }
@@ -415,7 +512,8 @@ impl Runtime {
 struct Session {
     // Dropped in this order: the place is free when the instance is gone.
     store: Store<Guest>,
-    exports: StepPlugin,
+    instance: Instance,
+    linked: Linked,
     end: Instant,
     deadline: Duration,
     plugin: PluginRef,
@@ -424,6 +522,29 @@ struct Session {
 }
 
 impl Session {
+    /// What the component exports as a step plugin.
+    fn step(&mut self) -> Result<step::Guest, CallError> {
+        let Session { store, instance, linked, .. } = self;
+        let found = linked.step.as_ref().map(|indices| indices.load(&mut *store, instance));
+        self.found(found, "it is not a step plugin")
+    }
+
+    /// What it exports as a provider.
+    fn provider(&mut self) -> Result<provider::Guest, CallError> {
+        let Session { store, instance, linked, .. } = self;
+        let found = linked.provider.as_ref().map(|indices| indices.load(&mut *store, instance));
+        self.found(found, "it is not a provider")
+    }
+
+    fn found<T>(&self, found: Option<wasmtime::Result<T>>, missing: &str) -> Result<T, CallError> {
+        let place = || Box::new(Place { plugin: self.plugin.clone(), export: self.export });
+        match found {
+            Some(Ok(exports)) => Ok(exports),
+            Some(Err(error)) => Err(CallError::Contract { place: place(), words: format!("{error:#}") }),
+            None => Err(CallError::Contract { place: place(), words: missing.to_owned() }),
+        }
+    }
+
     /// Ends the call: the store is dropped whatever came of it.
     fn close<T>(self, answer: Result<wasmtime::Result<T>, Elapsed>) -> (Result<T, CallError>, Map<String, Value>) {
         let Session { store, deadline, plugin, export, .. } = self;
@@ -459,27 +580,79 @@ impl Loaded {
             }
         }
         let exports: Vec<_> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        match exports.iter().find_map(|name| imports::export(name).filter(|(kind, _)| *kind == PluginKind::Step)) {
-            Some((_, version)) if imports::speaks(version) => {}
-            Some((_, version)) => return Err(format!("it is built for version {version} of the contract")),
-            None if exports.is_empty() => return Err("it is not a step plugin: it exports nothing".into()),
-            None => return Err(format!("it is not a step plugin: it exports {}", exports.join(", "))),
+        let mut kinds = BTreeSet::new();
+        for (kind, version) in exports.iter().filter_map(|name| imports::export(name)) {
+            if !imports::speaks(version) {
+                return Err(format!("it is built for version {version} of the contract"));
+            }
+            // Nothing calls scanners yet.
+            if kind != PluginKind::Scanner {
+                kinds.insert(kind);
+            }
         }
-        Ok(Loaded { component, needs, types, wasi, linked: Mutex::default() })
+        if kinds.is_empty() {
+            let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
+            return Err(format!("it is neither a step plugin nor a provider: it exports {exports}"));
+        }
+        Ok(Loaded { component, kinds, needs, types, wasi, linked: Mutex::default() })
     }
 
     /// The component with exactly `granted` linked, beside what every plugin has.
-    fn linked(&self, engine: &Engine, granted: Set) -> wasmtime::Result<StepPluginPre<Guest>> {
+    fn linked(&self, engine: &Engine, granted: Set) -> wasmtime::Result<Linked> {
         let mut known = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, linked)) = known.iter().find(|(set, _)| *set == granted) {
             return Ok(linked.clone());
         }
         let linker =
             linker(engine, |interface| granted.contains(interface) || self.types.contains(interface), self.wasi)?;
-        let linked = StepPluginPre::new(linker.instantiate_pre(&self.component)?)?;
+        let instance = linker.instantiate_pre(&self.component)?;
+        let is = |kind| self.kinds.contains(&kind);
+        let step = is(PluginKind::Step).then(|| step::GuestIndices::new(&instance)).transpose()?;
+        let provider = is(PluginKind::Provider).then(|| provider::GuestIndices::new(&instance)).transpose()?;
+        let linked = Linked { instance, step, provider };
         known.push((granted, linked.clone()));
         Ok(linked)
     }
+}
+
+/// Calls the function of a verb.
+async fn ask(
+    provider: &provider::Guest,
+    store: &mut Store<Guest>,
+    verb: Verb,
+    request: &str,
+) -> wasmtime::Result<Result<String, provider::ProviderError>> {
+    match verb {
+        Verb::TestConnection => provider.call_test_connection(store, request).await,
+        Verb::Deploy => provider.call_deploy(store, request).await,
+        Verb::Status => provider.call_status(store, request).await,
+        Verb::Rollback => provider.call_rollback(store, request).await,
+        Verb::Metrics => provider.call_metrics(store, request).await,
+        Verb::PushImage => provider.call_push_image(store, request).await,
+        Verb::PullImage => provider.call_pull_image(store, request).await,
+        Verb::ListImages => provider.call_list_images(store, request).await,
+        Verb::CreateRevision => provider.call_create_revision(store, request).await,
+        Verb::SetCapacity => provider.call_set_capacity(store, request).await,
+        Verb::SetTraffic => provider.call_set_traffic(store, request).await,
+        Verb::Health => provider.call_health(store, request).await,
+        Verb::Retire => provider.call_retire(store, request).await,
+    }
+}
+
+/// The findings of `validate`.
+fn diagnostics(found: Vec<bindings::windlass::plugin::types::Diagnostic>) -> Vec<PluginDiagnostic> {
+    use bindings::windlass::plugin::types;
+    let convert = |found: types::Diagnostic| PluginDiagnostic {
+        severity: match found.severity {
+            types::Severity::Error => Severity::Error,
+            types::Severity::Warning => Severity::Warning,
+            types::Severity::Info => Severity::Info,
+        },
+        path: found.path,
+        message: found.message,
+        help: found.help,
+    };
+    found.into_iter().take(limits::DIAGNOSTICS).map(convert).collect()
 }
 
 /// A linker with what every plugin has, and the interfaces that `with` says.
@@ -530,5 +703,23 @@ impl From<step::StepError> for StepError {
             step::StepError::Other(words) => (Kind::Other, words),
         };
         StepError { kind, message }
+    }
+}
+
+impl From<provider::ProviderError> for ProviderError {
+    fn from(error: provider::ProviderError) -> Self {
+        use ProviderErrorKind as Kind;
+        use provider::ProviderError as E;
+        let (kind, message) = match error {
+            E::InvalidConfig(words) => (Kind::InvalidConfig, words),
+            E::Unauthorized(words) => (Kind::Unauthorized, words),
+            E::NotFound(words) => (Kind::NotFound, words),
+            E::Conflict(words) => (Kind::Conflict, words),
+            E::Throttled(words) => (Kind::Throttled, words),
+            E::Unavailable(words) => (Kind::Unavailable, words),
+            E::Unsupported(words) => (Kind::Unsupported, words),
+            E::Other(words) => (Kind::Other, words),
+        };
+        ProviderError { kind, message }
     }
 }

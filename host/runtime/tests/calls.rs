@@ -147,5 +147,5 @@ async fn a_configuration_over_the_limit() {
     let capabilities = Capabilities::none(Arc::new(Recorder::default()));
     let report = HOST.runtime.run(&plugin, &call, capabilities, CallLimits::default()).await;
     let words = report.result.expect_err("too large").to_string();
-    insta::assert_snapshot!(words, @"acme:x@0.1.0 was stopped in `run`: the step's configuration has more than 4 MiB");
+    insta::assert_snapshot!(words, @"acme:x@0.1.0 was stopped in `run`: the configuration has more than 4 MiB");
 }

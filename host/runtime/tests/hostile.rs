@@ -387,7 +387,7 @@ async fn imports_that_no_host_offers() {
 #[tokio::test]
 async fn another_world() {
     let wasm = common::component("elsewhere", r#"(module (func (export "other:place/thing@1.0.0#go")))"#);
-    assert_snapshot!(HOST.load(&wasm).await.expect_err("no plugin"), @"acme:x@0.1.0 cannot be used: it is not a step plugin: it exports other:place/thing@1.0.0");
+    assert_snapshot!(HOST.load(&wasm).await.expect_err("no plugin"), @"acme:x@0.1.0 cannot be used: it is neither a step plugin nor a provider: it exports other:place/thing@1.0.0");
 }
 
 // ---- WASI ----------------------------------------------------------------------------------------------------------

@@ -3,44 +3,40 @@
 mod access;
 mod admin;
 mod artifacts;
-mod environments;
+pub(crate) mod environments;
 mod events;
 pub(crate) mod gates;
 mod hooks;
 pub(crate) mod lint;
 mod logs;
-mod market;
+pub(crate) mod market;
 mod openapi;
-mod plugins;
+pub(crate) mod plugins;
 mod reports;
 pub(crate) mod runs;
-mod schemas;
-mod secrets;
+pub(crate) mod schemas;
+pub(crate) mod secrets;
 mod sequences;
 mod system;
 mod templates;
 mod triggers;
 mod workflows;
 
+pub(crate) use logs::{LogLineRow, LogMatches, LogPage};
 pub use openapi::document;
 
-use crate::{App, Problem, problem::Kind};
-use axum::Router;
+use crate::{App, Problem, assets, edge, idempotency, problem::Kind};
+use axum::{Router, middleware::from_fn_with_state};
 
 /// Everything that is served.
 pub(crate) fn router(app: &App) -> Router {
-    openapi::routes().fallback(nothing).method_not_allowed_fallback(no_such_method).with_state(app.clone())
-}
-
-async fn nothing() -> Problem {
-    Problem::new(Kind::NotFound, "there is nothing at this address")
+    let routes = openapi::routes()
+        .route_layer(from_fn_with_state(app.clone(), idempotency::once))
+        .fallback(assets::serve)
+        .method_not_allowed_fallback(no_such_method);
+    edge::around(app, routes.with_state(app.clone()))
 }
 
 async fn no_such_method() -> Problem {
     Problem::new(Kind::Method, "this address does not take this method")
-}
-
-/// What a seam answers until its part is there.
-fn unfinished<T>() -> Result<T, Problem> {
-    Err(Problem::new(Kind::Internal, "this part is not there yet"))
 }

@@ -1,6 +1,24 @@
 //! The server's parts, and how it starts and ends.
 
-use crate::{Problem, access::first_admin, api, plugins::Plugins, runs::Runs, workflows::Workflows};
+use crate::{
+    Problem,
+    access::{Access, first_admin, oidc::Providers},
+    api,
+    board::Board,
+    config::Config,
+    edge,
+    environments::Environments,
+    follow::Following,
+    idempotency::UnderWay,
+    metrics::Metrics,
+    plugins::Plugins,
+    runs::Runs,
+    sequences,
+    streams::Streams,
+    triggers,
+    triggers::Triggers,
+    workflows::Workflows,
+};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use windlass_capabilities::Vault;
@@ -34,8 +52,16 @@ struct Parts {
     vault: Vault,
     records: Records,
     plugins: Arc<Plugins>,
+    environments: Environments,
     runs: Runs,
+    metrics: Arc<Metrics>,
+    board: Board,
+    following: Following,
+    streams: Streams,
     workflows: Workflows,
+    access: Access,
+    under_way: UnderWay,
+    triggers: Triggers,
 }
 
 impl App {
@@ -60,12 +86,47 @@ impl App {
         &self.0.plugins
     }
 
+    pub(crate) fn environments(&self) -> &Environments {
+        &self.0.environments
+    }
+
     pub(crate) fn runs(&self) -> &Runs {
         &self.0.runs
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// What changes among all runs.
+    pub(crate) fn board(&self) -> &Board {
+        &self.0.board
+    }
+
+    /// What runs tell.
+    pub(crate) fn following(&self) -> &Following {
+        &self.0.following
+    }
+
+    /// The streams that clients read.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+
     pub(crate) fn workflows(&self) -> &Workflows {
         &self.0.workflows
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    pub(crate) fn under_way(&self) -> &UnderWay {
+        &self.0.under_way
+    }
+
+    pub(crate) fn triggers(&self) -> &Triggers {
+        &self.0.triggers
     }
 }
 
@@ -79,21 +140,50 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Problem> {
     let Settings { listen, public_url, home, project, host, vault } = settings;
+    let config = Config::read(home.root())?;
+    let access = Access::new(Providers::new(config.oidc, home.root())?);
     let records = Records::open(home.root()).await?;
     let listener = TcpListener::bind(listen).await.map_err(|error| Problem::internal(format!("{listen}: {error}")))?;
     let address = listener.local_addr().map_err(Problem::internal)?;
     let plugins = Arc::new(Plugins::new(home, project));
-    let runs = Runs::new(host.clone(), Arc::clone(&plugins));
+    let metrics = Arc::new(Metrics::new());
+    let runs = Runs::new(host.clone(), Arc::clone(&plugins), Arc::clone(&metrics));
     let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
     let key = first_admin(&records).await?;
-    let app = App(Arc::new(Parts { public_url, host, vault, records, plugins, runs, workflows: Workflows::new() }));
+    let triggers = Triggers::open(&records).await?;
+    let board = Board::new(host.store().clone());
+    let following = Following::new(host.store().clone(), runs.clone(), board.clone());
+    let app = App(Arc::new(Parts {
+        public_url,
+        host,
+        vault,
+        records,
+        plugins,
+        environments: Environments::default(),
+        runs,
+        metrics,
+        board,
+        following,
+        streams: Streams::default(),
+        workflows: Workflows::new(),
+        access,
+        under_way: UnderWay::default(),
+        triggers,
+    }));
     app.runs().take_up_all().await?;
+    sequences::forget_unbegun(&app).await?;
+    triggers::start(&app);
     ready(address, key);
     let router = api::router(&app);
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop)
-        .await
-        .map_err(Problem::internal)?;
+    let streams = app.streams().clone();
+    let stop = async move {
+        stop.await;
+        // They would go on for as long as somebody reads them.
+        streams.stop();
+    };
+    let bounds = windlass_serving::Bounds { connections: edge::MAX_CONNECTIONS, grace: Some(edge::GRACE) };
+    windlass_serving::serve(listener, router, bounds, stop).await;
+    app.triggers().end().await;
     app.runs().end().await;
     app.records().close().await;
     app.host().store().close().await;

@@ -5,7 +5,8 @@
 //!
 //! **Layers.** [`serve`] opens the parts ([`App`]) and listens. `api` is the HTTP face, a module for each kind of thing, each with
 //! its own routes; handlers read the request, call a part, and shape the answer. The parts know nothing of HTTP: `runs` carries runs out,
-//! `plugins` knows what is installed, `access` knows who may what. What is kept is in `windlass_store::records`.
+//! `plugins` knows what is installed, `access` knows who may what, `follow` what runs tell, `board` what
+//! changes among them, `logs` what steps printed, `reports` what tests and scanners said. What is kept is in `windlass_store::records`.
 //!
 //! **Invariants.**
 //! - A route is described or it is not there: the router is made of the OpenAPI document's operations.
@@ -16,24 +17,44 @@
 //!
 //! **Not here.** What a pipeline means (`manifest`), what a run does next (`engine`), SQL (`store`).
 
-// Until every part of the skeleton is used.
-#![allow(dead_code, reason = "seams that the next parts use")]
+#![allow(
+    clippy::result_large_err,
+    reason = "a problem is made once, where a request ends: its size is not on any hot path"
+)]
 
 mod access;
 mod api;
 mod app;
+mod aside;
+mod assets;
 mod audit;
+mod board;
 mod clock;
+mod config;
+mod download;
 mod edge;
+mod environments;
 mod extract;
+mod follow;
+mod idempotency;
+mod installs;
+mod logs;
+mod market;
+mod metrics;
 mod page;
 mod plugins;
 mod problem;
+mod reports;
 mod runs;
+mod secrets;
+mod sequences;
+mod streams;
+mod throttle;
+mod triggers;
 mod views;
 mod workflows;
 
-pub use access::Role;
+pub use access::{Role, restore_admin};
 pub use api::document;
 pub use app::{App, Settings, serve};
 pub use page::{Page, Paging};

@@ -86,6 +86,30 @@ pub(crate) enum Kind {
     Gone,
     /// It took too long.
     Timeout,
+    /// A change with a cookie that our own pages did not ask for.
+    Csrf,
+    /// An identity provider vouches for somebody who may not come in.
+    NotAdmitted,
+    /// The sign-in at an identity provider is not one that this browser began, or its time is over.
+    StrangeSignIn,
+    /// The same request is being carried out.
+    UnderWay,
+    /// The same request was begun, and its answer is not there.
+    OutcomeUnknown,
+    /// Nobody would be left who may manage people.
+    LastAdmin,
+    /// As many streams as there may be.
+    Streams,
+    /// Bytes that are not there.
+    Range,
+    /// A webhook that is not signed with its trigger's secret, or whose trigger is not there: which of them is not told.
+    Unsigned,
+    /// A webhook that was signed too long ago, or ahead.
+    Stale,
+    /// What would be installed is not what was agreed to.
+    PlanChanged,
+    /// The environment's provider is not there, or did not do what was asked.
+    Provider,
 }
 
 impl Kind {
@@ -105,7 +129,19 @@ impl Kind {
             Kind::Internal => (1511, StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
             Kind::Method => (1512, StatusCode::METHOD_NOT_ALLOWED, "No such method here"),
             Kind::Gone => (1513, StatusCode::GONE, "Not there any more"),
+            Kind::Streams => (1540, StatusCode::TOO_MANY_REQUESTS, "Too many streams"),
+            Kind::Range => (1541, StatusCode::RANGE_NOT_SATISFIABLE, "Bytes that are not there"),
             Kind::Timeout => (1514, StatusCode::SERVICE_UNAVAILABLE, "It took too long"),
+            Kind::Csrf => (1520, StatusCode::FORBIDDEN, "Not asked for by this server's own pages"),
+            Kind::NotAdmitted => (1521, StatusCode::FORBIDDEN, "Known elsewhere, and not admitted here"),
+            Kind::StrangeSignIn => (1522, StatusCode::BAD_REQUEST, "Not a sign-in that this browser began"),
+            Kind::UnderWay => (1523, StatusCode::CONFLICT, "The same request is under way"),
+            Kind::OutcomeUnknown => (1524, StatusCode::CONFLICT, "What came of the same request is not known"),
+            Kind::LastAdmin => (1525, StatusCode::CONFLICT, "The last administrator"),
+            Kind::Unsigned => (1550, StatusCode::UNAUTHORIZED, "Not signed for a trigger here"),
+            Kind::Stale => (1551, StatusCode::UNAUTHORIZED, "Signed at another time"),
+            Kind::PlanChanged => (1560, StatusCode::CONFLICT, "Not what was agreed to"),
+            Kind::Provider => (1561, StatusCode::CONFLICT, "The provider cannot do that"),
         }
     }
 }
@@ -155,6 +191,11 @@ impl Problem {
         Problem::new(Kind::Invalid, detail.clone()).at(pointer, detail)
     }
 
+    /// Whether it is only that there is no room at the moment.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.code == Code(Kind::Busy.facts().0).to_string()
+    }
+
     /// There is no such thing.
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Problem {
         Problem::new(Kind::NotFound, format!("there is no {what}"))
@@ -188,7 +229,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::UnknownRun { .. } => Problem::told(Kind::NotFound, &error),
-            StoreError::RunOwned { .. } | StoreError::Conflict { .. } => Problem::told(Kind::Conflict, &error),
+            StoreError::Owned { .. } | StoreError::RunOwned { .. } | StoreError::Conflict { .. } => {
+                Problem::told(Kind::Conflict, &error)
+            }
             _ => Problem::internal(error),
         }
     }
@@ -202,7 +245,8 @@ impl From<DriverError> for Problem {
             | DriverError::NothingToDecide { .. }
             | DriverError::Refused(_)
             | DriverError::VolumesGone { .. }
-            | DriverError::SubRunBusy { .. } => Problem::told(Kind::Conflict, &error),
+            | DriverError::SubRunBusy { .. }
+            | DriverError::EnvironmentBusy { .. } => Problem::told(Kind::Conflict, &error),
             error => Problem::internal(error),
         }
     }

@@ -9,7 +9,7 @@
 //! - However the carrying out of a run ends, by a panic too, its place is free and nobody follows it in vain.
 //! - When the server ends, runs are let go of as they stand: their containers go on, and the next start adopts them.
 
-use crate::{Problem, clock::now_ms, plugins::Plugins, problem::Kind};
+use crate::{Problem, clock::now_ms, metrics::Metrics, plugins::Plugins, problem::Kind};
 use futures::FutureExt as _;
 use std::{
     collections::{HashMap, HashSet},
@@ -48,6 +48,7 @@ pub(crate) struct Runs(Arc<Parts>);
 struct Parts {
     host: Host,
     plugins: Arc<Plugins>,
+    metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     active: Mutex<Active>,
@@ -129,11 +130,12 @@ impl Drop for Taking {
 }
 
 impl Runs {
-    pub(crate) fn new(host: Host, plugins: Arc<Plugins>) -> Runs {
+    pub(crate) fn new(host: Host, plugins: Arc<Plugins>, metrics: Arc<Metrics>) -> Runs {
         let (due, _) = watch::channel(());
         Runs(Arc::new(Parts {
             host,
             plugins,
+            metrics,
             places: Arc::new(Semaphore::new(MAX_ACTIVE)),
             queue: Arc::new(Semaphore::new(MAX_ACTIVE + MAX_QUEUED)),
             active: Mutex::default(),
@@ -160,6 +162,11 @@ impl Runs {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Waits until another run may begin. It may be taken by somebody else before it is asked for.
+    pub(crate) async fn wait_for_room(&self) {
+        let _ = self.0.queue.acquire().await;
     }
 
     /// Begins a run that repeats another one.
@@ -321,7 +328,7 @@ impl Runs {
     }
 
     fn carry(&self, claim: Claim, place: Place, tries: u32) {
-        let run = claim.run().id().clone();
+        let (run, created_ms) = (claim.run().id().clone(), claim.run().created_ms());
         let number = {
             let mut active = self.active();
             active.taken += 1;
@@ -341,7 +348,13 @@ impl Runs {
             };
             drop(taking);
             match ending {
-                Ok(Some(Ok(ending))) => runs.left(&run, &ending).await,
+                Ok(Some(Ok(ending))) => {
+                    if let Ending::Finished(outcome) = ending {
+                        let took = Duration::from_millis(now_ms().saturating_sub(created_ms));
+                        runs.0.metrics.run_ended(outcome, took);
+                    }
+                    runs.left(&run, &ending).await;
+                }
                 Ok(Some(Err(error))) => runs.try_again(run, &error, tries),
                 Ok(None) => {}
                 Err(_) => runs.try_again(run, &DriverError::Panicked("see the lines before".to_owned()), tries),

@@ -13,6 +13,8 @@ CREATE TABLE users (
     oidc_issuer   TEXT,
     oidc_subject  TEXT,
     disabled      INTEGER NOT NULL DEFAULT 0,
+    -- The row stays for its name. Nothing else of the person does.
+    deleted       INTEGER NOT NULL DEFAULT 0,
     created_at_ms INTEGER NOT NULL,
     seen_at_ms    INTEGER,
     UNIQUE (oidc_issuer, oidc_subject)
@@ -39,11 +41,14 @@ CREATE TABLE sessions (
     -- sha256 of the cookie's value.
     hash          BLOB    NOT NULL PRIMARY KEY,
     user          INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- The key that was signed in with, if it was one: the session may what the key may, and goes with it.
+    key           INTEGER REFERENCES keys (id) ON DELETE CASCADE,
     created_at_ms INTEGER NOT NULL,
     expires_at_ms INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX sessions_by_user ON sessions (user);
+CREATE INDEX sessions_by_key ON sessions (key);
 
 CREATE TABLE audit (
     id         INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -71,7 +76,7 @@ CREATE TABLE idempotency (
     key           TEXT    NOT NULL,
     -- sha256 of method, path and body: another request with the same key is refused.
     request       BLOB    NOT NULL,
-    -- Empty while the request is being carried out.
+    -- Empty while the request is being carried out, and for ever if the server ended meanwhile.
     status        INTEGER,
     content_type  TEXT,
     body          BLOB,

@@ -4,6 +4,8 @@
 pub const BEFORE_COMMIT: &str = "store::before-commit";
 /// Everything is committed, and nobody has been told.
 pub const AFTER_COMMIT: &str = "store::after-commit";
+/// A request with an idempotency key has had its effect, and its answer is not kept.
+pub(crate) const BEFORE_ANSWER: &str = "records::before-answer";
 
 /// Ends the process here, as `kill -9` would, if a test asked for `return`; does whatever else it asked for; and is nothing
 /// without the feature `failpoints`.

@@ -33,7 +33,7 @@ pub use lists::{EndedRun, OpenGate, RunQuery, UnfinishedRun};
 pub use lock::RunLock;
 pub use records::Records;
 pub use row::{GateRow, Labels, RequestRow, Standing, Status};
-pub use runs::{RunFilter, RunSummary};
+pub use runs::{RunFilter, RunStands, RunSummary};
 pub use state::{MAX_KEY_BYTES, MAX_KEYS, MAX_VALUE_BYTES};
 pub use store::Store;
 pub use watch::Watch;

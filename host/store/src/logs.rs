@@ -13,14 +13,20 @@
 //! **Not here.** Masking and quotas: bytes come in as they may be seen.
 
 mod follow;
+mod index;
+mod lines;
 mod read;
 mod write;
 
 pub use follow::{Followed, Follower};
+pub use index::{LogLines, LogText};
+pub use lines::{Line, Lines, SHOWN_BYTES};
 pub use read::LogReader;
 pub use write::LogWriter;
 
 use crate::{StoreError, lock};
+use index::LineIndex;
+use moka::sync::Cache;
 use std::{
     collections::{HashMap, HashSet},
     io::{ErrorKind, Write},
@@ -42,7 +48,7 @@ const HEADER_BYTES: usize = 13;
 const END: u8 = 255;
 
 /// Where bytes come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogStream {
     /// Standard output of containers.
@@ -82,11 +88,15 @@ pub struct Frame {
 /// The logs being written in this process, and how many bytes are in the file of each.
 type Live = Arc<Mutex<HashMap<PathBuf, watch::Receiver<u64>>>>;
 
+/// How many logs' indexes are held in memory. One has some kilobytes, and at most a 256th of its log.
+const MAX_INDEXES: u64 = 64;
+
 /// The logs of one data folder. Clones share it.
 #[derive(Clone)]
 pub struct LogStore {
     dir: PathBuf,
     live: Live,
+    indexes: Cache<PathBuf, Arc<Mutex<LineIndex>>>,
 }
 
 /// The folder of a run.
@@ -97,7 +107,7 @@ pub(crate) fn run_dir(dir: &Path, run: &RunId) -> PathBuf {
 impl LogStore {
     /// The logs in the data folder `dir`. Nothing is made before there is something to write.
     pub fn open(dir: &Path) -> Self {
-        LogStore { dir: dir.to_owned(), live: Live::default() }
+        LogStore { dir: dir.to_owned(), live: Live::default(), indexes: Cache::new(MAX_INDEXES) }
     }
 
     /// Where the log of an attempt is, or would be. A step's name has no dot, so no two attempts share a file.
@@ -111,13 +121,30 @@ impl LogStore {
     /// When that cannot be removed.
     pub fn writer(&self, run: &RunId, step: &StepName, attempt: u32) -> Result<LogWriter, StoreError> {
         let path = self.path(run, step, attempt);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => {
-                return Err(StoreError::io("remove the old log", &path)(source));
+        for old in [&LineIndex::file(&path), &path] {
+            match std::fs::remove_file(old) {
+                Err(source) if source.kind() != ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove the old log", old)(source));
+                }
+                _ => {}
             }
-            _ => {}
         }
-        Ok(LogWriter::new(path, Arc::clone(&self.live)))
+        self.indexes.invalidate(&path);
+        let index = self.index(&path);
+        Ok(LogWriter::new(path, Arc::clone(&self.live), index))
+    }
+
+    fn index(&self, path: &Path) -> Arc<Mutex<LineIndex>> {
+        self.indexes.get_with_by_ref(path, || Arc::new(Mutex::new(LineIndex::new(path.to_owned()))))
+    }
+
+    /// The log of an attempt by its lines, as far as it goes now; nothing where it has none. Reads what nobody has read yet: a gigabyte at
+    /// most, once.
+    ///
+    /// # Errors
+    /// When there is a file and it cannot be read, or is no log.
+    pub fn lines(&self, run: &RunId, step: &StepName, attempt: u32) -> Result<Option<LogLines>, StoreError> {
+        LogLines::open(self.index(&self.path(run, step, attempt)))
     }
 
     /// What is in the log of an attempt so far; nothing where it has none.

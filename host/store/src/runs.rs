@@ -142,6 +142,87 @@ pub(crate) async fn events(pool: &SqlitePool, run: &RunId) -> Result<Vec<Event>,
     Ok(events)
 }
 
+/// At most `limit` events of a run from number `from` on, in order.
+pub(crate) async fn events_from(
+    pool: &SqlitePool,
+    run: &RunId,
+    from: u64,
+    limit: u32,
+) -> Result<Vec<Event>, StoreError> {
+    let rows: Vec<(i64, String)> =
+        sqlx::query_as("SELECT seq, body FROM events WHERE run = ? AND seq >= ? ORDER BY seq LIMIT ?")
+            .bind(run.as_str())
+            .bind(i64::try_from(from).unwrap_or(i64::MAX))
+            .bind(limit)
+            .fetch_all(pool)
+            .await
+            .map_err(StoreError::database("read a run's events"))?;
+    let event = |((found, body), seq): ((i64, String), u64)| {
+        if found.unsigned_abs() != seq {
+            return Err(StoreError::MissingEvent { run: run.clone(), seq });
+        }
+        Event::decode(&body).map_err(|source| StoreError::BadEvent { run: run.clone(), seq, source })
+    };
+    rows.into_iter().zip(from..).map(event).collect()
+}
+
+/// The runs of the same pipeline that have ended and were created before this one, the last one first.
+pub(crate) async fn before(pool: &SqlitePool, run: &RunId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar(
+        "SELECT other.id FROM runs own JOIN runs other ON other.name = own.name AND other.rowid < own.rowid
+         WHERE own.id = ? AND other.outcome IS NOT NULL ORDER BY other.rowid DESC LIMIT ?",
+    )
+    .bind(run.as_str())
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+    .map_err(StoreError::database("find the runs before one"))?;
+    ids.iter().map(|id| run_id(id)).collect()
+}
+
+/// How a run stands, for whoever watches many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStands {
+    /// The run.
+    pub run: RunId,
+    /// The pipeline's name.
+    pub name: String,
+    /// Where it stands.
+    pub status: String,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// The number of its next event.
+    pub next_seq: u64,
+}
+
+/// How the runs stand that have not ended, that were created at `since_ms` or later, and those of `also`.
+pub(crate) async fn standings(pool: &SqlitePool, since_ms: u64, also: &[RunId]) -> Result<Vec<RunStands>, StoreError> {
+    let also = serde_json::to_string(also).unwrap_or_default();
+    let rows: Vec<(String, String, String, Option<String>, i64)> = sqlx::query_as(
+        "SELECT id, name, status, outcome, next_seq FROM runs WHERE outcome IS NULL
+         UNION SELECT id, name, status, outcome, next_seq FROM runs WHERE created_at_ms >= ?1
+         UNION SELECT id, name, status, outcome, next_seq FROM runs WHERE id IN (SELECT value FROM json_each(?2))",
+    )
+    .bind(i64::try_from(since_ms).unwrap_or(i64::MAX))
+    .bind(also)
+    .fetch_all(pool)
+    .await
+    .map_err(StoreError::database("see how the runs stand"))?;
+    let stands = |(id, name, status, outcome, next): (String, String, String, Option<String>, i64)| {
+        Ok(RunStands { run: run_id(&id)?, name, status, outcome, next_seq: next.unsigned_abs() })
+    };
+    rows.into_iter().map(stands).collect()
+}
+
+/// The run and the step of each gate that is open.
+pub(crate) async fn gate_places(pool: &SqlitePool) -> Result<Vec<(RunId, String)>, StoreError> {
+    let rows: Vec<(String, String)> = sqlx::query_as("SELECT run, step FROM gates")
+        .fetch_all(pool)
+        .await
+        .map_err(StoreError::database("see which gates are open"))?;
+    rows.into_iter().map(|(run, step)| Ok((run_id(&run)?, step))).collect()
+}
+
 /// What is asked of a run and not answered.
 pub(crate) async fn requests(pool: &SqlitePool, run: &RunId) -> Result<Vec<RequestRow>, StoreError> {
     let rows: Vec<(i64, String, String)> =

@@ -1,7 +1,7 @@
 //! Opening the database, and what can be asked of it.
 
 use crate::{
-    RunFilter, RunLock, RunSummary, StoreError, Watch, lists,
+    RunFilter, RunLock, RunStands, RunSummary, StoreError, Watch, lists,
     lists::{EndedRun, OpenGate, RunQuery, UnfinishedRun},
     lock::{self, FILE_MODE, Held},
     row::{GateRow, RequestRow, Standing},
@@ -271,6 +271,38 @@ impl Store {
         runs::events(&self.reads, run).await
     }
 
+    /// At most `limit` events of a run from number `from` on, in order; none where it has no more, or where there is no such run.
+    ///
+    /// # Errors
+    /// As of [`Store::events`].
+    pub async fn events_from(&self, run: &RunId, from: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        runs::events_from(&self.reads, run, from, limit).await
+    }
+
+    /// At most `limit` runs of the same pipeline that have ended and were created before this one, the last one first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn earlier_runs(&self, run: &RunId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        runs::before(&self.reads, run, limit).await
+    }
+
+    /// How the runs stand that have not ended, that were created at `since_ms` or later, and those of `also`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn standings(&self, since_ms: u64, also: &[RunId]) -> Result<Vec<RunStands>, StoreError> {
+        runs::standings(&self.reads, since_ms, also).await
+    }
+
+    /// The run and the step of each gate that is open.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn gate_places(&self) -> Result<Vec<(RunId, String)>, StoreError> {
+        runs::gate_places(&self.reads).await
+    }
+
     /// The runs that `filter` names, the newest first.
     ///
     /// # Errors
@@ -355,7 +387,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn runs_before(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+    pub async fn runs_ahead(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
         lists::behind(&self.reads, run).await
     }
 

@@ -7,12 +7,14 @@
 //! - [`process`]: how a container's process ended, and what of its output becomes a result.
 //! - [`fields`]: fields of configurations that several plugins have.
 //! - [`files`]: files of the run's volumes, below the paths at which a step has them.
+//! - [`provider`]: the same for providers.
 //!
 //! What it does not do: it hides no capability behind an abstraction, and keeps no state.
 
 pub mod fields;
 pub mod files;
 pub mod process;
+pub mod provider;
 
 /// What is generated from `wit/`. Public for the macro that makes a component's exports; plugins use the names below.
 #[doc(hidden)]

@@ -70,6 +70,17 @@ fn previous<'a>(releases: &'a [Stored], version: &Version) -> Option<&'a Stored>
 
 fn descriptor_breaks(old: &Descriptor, new: &Descriptor) -> Vec<String> {
     let mut all = Vec::new();
+    if let (Some(old), Some(now)) = (&old.provider, &new.provider) {
+        if old.name != now.name {
+            all.push(format!("it is the provider {} and was {}", now.name, old.name));
+        }
+        for verb in old.verbs.difference(&now.verbs) {
+            all.push(format!("the provider has no {verb} any more"));
+        }
+        for why in schema::stricter(&old.config_schema, &now.config_schema) {
+            all.push(format!("the config of the provider: {why}"));
+        }
+    }
     for step in &old.steps {
         let Some(now) = new.steps.iter().find(|other| other.name == step.name) else {
             all.push(format!("{} is gone", step.name));
@@ -102,6 +113,7 @@ mod tests {
             manifest: Digest::of(b"manifest"),
             kinds: [PluginKind::Step].into(),
             steps: Vec::new(),
+            provider: None,
             contract: Version::new(0, 1, 0),
             imports: BTreeSet::new(),
             permissions: Default::default(),
@@ -115,7 +127,21 @@ mod tests {
             signature: None,
             status,
         };
-        Stored { release, descriptor: Descriptor { steps: Vec::new() } }
+        Stored { release, descriptor: Descriptor::default() }
+    }
+
+    #[test]
+    fn what_breaks_a_provider() {
+        let provider = |name: &str, verbs: serde_json::Value, required: serde_json::Value| -> Descriptor {
+            let schema = serde_json::json!({"type": "object", "required": required, "properties": {"region": {"type": "string"}}});
+            let provider = serde_json::json!({"name": name, "title": "x", "config_schema": schema, "verbs": verbs});
+            serde_json::from_value(serde_json::json!({ "provider": provider })).unwrap()
+        };
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let old = provider("cloud", json(r#"["deploy", "status"]"#), json("[]"));
+        assert_eq!(descriptor_breaks(&old, &old), Vec::<String>::new());
+        let new = provider("clouds", json(r#"["deploy", "rollback"]"#), json(r#"["region"]"#));
+        insta::assert_snapshot!(descriptor_breaks(&old, &new).join("\n"), @"");
     }
 
     #[test]

@@ -149,6 +149,7 @@ impl StaticRegistry {
             manifest: Digest::of(image),
             kinds: prepared.facts.kinds.clone(),
             steps: prepared.descriptor.steps.iter().map(|step| step.name.clone()).collect(),
+            provider: prepared.descriptor.provider.as_ref().map(|provider| provider.name.clone()),
             contract: prepared.facts.contract.clone(),
             imports: prepared.facts.imports.clone(),
             permissions: manifest.permissions.clone(),

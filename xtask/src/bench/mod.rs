@@ -31,6 +31,8 @@ mod served;
 mod shapes;
 mod sqlite;
 mod steps;
+mod streams;
+mod webhooks;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -79,6 +81,10 @@ enum Part {
     Search,
     /// Installing a plugin, from nothing and again.
     Install,
+    /// Following runs and logs of a server: how soon, and a thousand at once.
+    Streams,
+    /// 5,000 signed webhooks to a server, and the beginning of their runs.
+    ServerWebhooks,
 }
 
 /// Measures what was asked for.
@@ -130,6 +136,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     if wants(Part::Install) {
         install::measure(&mut report).await.context("install")?;
+    }
+    if wants(Part::ServerWebhooks) {
+        webhooks::measure(&mut report).await.context("webhooks")?;
+    }
+    if wants(Part::Streams) {
+        streams::measure(&mut report).await.context("streams")?;
     }
     report.end();
     if let Some(path) = &options.json {

@@ -55,6 +55,8 @@ pub(crate) fn permissions() -> Permissions {
         containers: Some(ContainersScope {
             images: from_config(),
             network: true,
+            detached: false,
+            ports: false,
             memory_mib: MEMORY_MIB,
             cpu_millis: CPU_MILLIS,
         }),
@@ -192,6 +194,7 @@ impl Caller<'_> {
             created_before: Vec::new(),
             volumes: Default::default(),
             previous_run: None,
+            environment: None,
         });
         let began = Instant::now();
         let done = self.runtime.run(&self.loaded, &call, tools.capabilities(), limits).await;

@@ -9,6 +9,11 @@ declare module 'windlass:plugin/containers@0.1.0' {
    * read from its beginning.
    */
   export function start(spec: ContainerSpec): Container;
+  /**
+   * The detached container that this plugin has called `name`, in the environment of this call. One of another plugin or
+   * environment cannot be found.
+   */
+  export function find(name: string): Container | undefined;
   export type Artifact = import('windlass:plugin/artifacts@0.1.0').Artifact;
   export type Secret = import('windlass:plugin/secrets@0.1.0').Secret;
   /**
@@ -168,6 +173,24 @@ declare module 'windlass:plugin/containers@0.1.0' {
     * SIGTERM, then SIGKILL after `grace-ms`.
     */
     stop(graceMs: number): void;
+    /**
+    * Waits for its end, but no longer than `ms`; none while it runs.
+    */
+    waitFor(ms: number): Exit | undefined;
+    /**
+    * How a detached container stands, as a JSON document: `{"running": bool, "exit_code": number, "out_of_memory": bool,
+    * "image": text, "started_at": RFC 3339, "ports": {"8080": "127.0.0.1:32768"}}`; `exit_code` only after its end, `ports`
+    * only while it runs.
+    */
+    state(): string;
+    /**
+    * Starts the process of a detached container that has ended once more, with all that it was made with.
+    */
+    startAgain(): void;
+    /**
+    * Removes a detached container, running or not. Those of a step are removed at its end.
+    */
+    remove(): void;
     [Symbol.dispose](): void;
   }
   
@@ -248,6 +271,17 @@ declare module 'windlass:plugin/containers@0.1.0' {
     * How long it may run. Default: what is left of the step's timeout.
     */
     timeoutMs(ms: number): void;
+    /**
+    * Lets the container outlive the call: it runs until it ends by itself or is removed, and `find` gives it to later calls
+    * for the same environment by `name`, which is 1 to 63 lower-case letters, digits and single hyphens. It has no volumes,
+    * no timeout, and a log of its own on the engine. For calls of a provider only; needs the grant (`detached`).
+    */
+    detach(name: string): void;
+    /**
+    * Makes the TCP port `container-port` of a detached container reachable on the engine's machine, at its loopback address
+    * only and at a port that the engine chooses; `state` tells it. At most 16. Needs a network, and the grant (`ports`).
+    */
+    publish(containerPort: number): void;
     [Symbol.dispose](): void;
   }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Read, Write},
+    io::{self, Read, Seek as _, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 use windlass_contract::{ArtifactKey, Code, CodedError, Digest, RunId};
@@ -79,6 +79,9 @@ pub struct Stored {
     pub size: u64,
     /// [`TAR`] or [`OCTETS`].
     pub media_type: String,
+    /// When it was made, in milliseconds since 1970 (UTC).
+    #[serde(default)]
+    pub created_at_ms: u64,
 }
 
 /// The store of a host. Clones share the same folder.
@@ -259,7 +262,9 @@ impl Draft {
             fs::File::open(parent)?.sync_all()
         };
         keep().map_err(|source| StoreError::Io { path: path.clone(), source })?;
-        let stored = Stored { key: key.clone(), digest, size, media_type: media_type.to_owned() };
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let created_at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let stored = Stored { key: key.clone(), digest, size, media_type: media_type.to_owned(), created_at_ms };
         let _lock = store.lock()?;
         let mut index = store.index(&run)?;
         index.insert(key, stored.clone());
@@ -287,6 +292,20 @@ pub struct BlobReader {
     path: PathBuf,
     digest: Digest,
     hash: Option<Sha256>,
+}
+
+impl BlobReader {
+    /// From this byte on. The digest is of the whole, so what is read from the middle is not compared with it.
+    ///
+    /// # Errors
+    /// When the file system fails.
+    pub fn starting_at(mut self, offset: u64) -> io::Result<BlobReader> {
+        if offset > 0 {
+            self.file.seek(SeekFrom::Start(offset))?;
+            self.hash = None;
+        }
+        Ok(self)
+    }
 }
 
 impl Read for BlobReader {

@@ -1,6 +1,6 @@
 //! The container engine: connecting, naming, labelling, clearing away.
 
-use super::{Keep, LABEL_OWNER, LABEL_PIPELINE, LABEL_RUN, LABEL_VOLUME, volumes::PersistentVolume};
+use super::{Keep, LABEL_ENVIRONMENT, LABEL_OWNER, LABEL_PIPELINE, LABEL_RUN, LABEL_VOLUME, volumes::PersistentVolume};
 use bollard::{
     API_DEFAULT_VERSION, Docker,
     errors::Error,
@@ -19,6 +19,9 @@ const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// An ordinary request to the engine is answered within this time, or the engine counts as not answering. Creating and
 /// starting take tenths of a second; a machine under heavy load took 20 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long the engine may take to say what it is: whoever asks wants to know whether it answers.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Requests that take as long as a step does (waiting, archives): bounded by the step's own deadline, not by this.
 const LONG_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -116,6 +119,20 @@ impl Engine {
         Ok(Connection { patient: docker.clone().with_timeout(LONG_TIMEOUT), docker })
     }
 
+    /// What the engine says that it is, such as `28.2.2`.
+    pub(crate) async fn version(&self) -> Result<String, EngineError> {
+        let asked = async {
+            let docker = &self.connect().await?.docker;
+            docker.version().await.map_err(|error| self.unavailable(&error))
+        };
+        let silent = || EngineError::Unavailable {
+            host: self.host.clone(),
+            why: format!("it has not answered in {} seconds", VERSION_TIMEOUT.as_secs()),
+        };
+        let version = tokio::time::timeout(VERSION_TIMEOUT, asked).await.map_err(|_| silent())??;
+        Ok(version.version.unwrap_or_else(|| "of an unknown version".to_owned()))
+    }
+
     pub(super) fn unavailable(&self, error: &Error) -> EngineError {
         EngineError::Unavailable { host: self.host.clone(), why: innermost(error) }
     }
@@ -207,8 +224,13 @@ impl Engine {
         volumes: &[Labelled],
         keep: impl Fn(&RunId) -> Keep,
     ) -> Result<usize, EngineError> {
-        // What carries our owner's label and no run that can be read is no longer anybody's.
-        let keep = |of: &Labelled| of.run().map_or(Keep::Nothing, |run| keep(&run));
+        // What was detached is its environment's. What carries our owner's label and neither an environment's nor that of a run that
+        // can be read is no longer anybody's.
+        let keep = |of: &Labelled| match of.run() {
+            _ if of.labels.contains_key(LABEL_ENVIRONMENT) => Keep::Everything,
+            Some(run) => keep(&run),
+            None => Keep::Nothing,
+        };
         let containers: Vec<_> = containers.iter().filter(|of| keep(of) != Keep::Everything).collect();
         future::try_join_all(containers.iter().map(|of| self.remove_container(&of.name))).await?;
         let is_kept = |of: &Labelled| match keep(of) {

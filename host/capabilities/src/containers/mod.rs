@@ -13,6 +13,8 @@
 //! | yes | running or exited | adopt: read the log from its beginning, wait |
 //! | yes | no | `Lost`: it ran, and what it did is not known |
 //!
+//! What a provider detaches belongs to no attempt: see [`detached`].
+//!
 //! A container that is there but was made by somebody else, or for another request, is refused, not touched.
 //!
 //! Output of a fresh container is attached to before it starts (fast); that of an adopted one, and that of a connection that
@@ -22,6 +24,7 @@
 //! for them. A granted network is the engine's default bridge: it reaches what the engine's machine routes, so it is a
 //! grant of its own and not narrowed by the egress policy of `http`.
 
+mod detached;
 mod engine;
 mod files;
 mod fill;
@@ -32,6 +35,8 @@ mod seen;
 mod spec;
 mod volumes;
 
+pub use detached::Detached;
+pub(crate) use detached::Place;
 pub(crate) use engine::Engine;
 pub use engine::{DockerSettings, EngineError};
 pub use output::CAPTURED_BYTES;
@@ -69,6 +74,9 @@ const LABEL_OWNER: &str = "dev.windlass.owner";
 const LABEL_SPEC: &str = "dev.windlass.spec";
 const LABEL_VOLUME: &str = "dev.windlass.volume";
 const LABEL_PIPELINE: &str = "dev.windlass.pipeline";
+const LABEL_PLUGIN: &str = "dev.windlass.plugin";
+const LABEL_ENVIRONMENT: &str = "dev.windlass.environment";
+const LABEL_DEPLOYMENT: &str = "dev.windlass.deployment";
 
 /// One attempt starts at most this many containers: more than any step has use for, too few to fill a machine.
 const MAX_CONTAINERS: u32 = 100;
@@ -192,6 +200,8 @@ pub(crate) struct StepContainers {
     pub(crate) granted: ContainersScope,
     /// The strings of the step's configuration.
     pub(crate) named: Arc<BTreeSet<String>>,
+    /// Where containers may be detached, in a call of a provider.
+    pub(crate) place: Option<Place>,
 }
 
 #[async_trait]
@@ -206,19 +216,33 @@ impl Containers for StepContainers {
                 format!("this attempt has started {MAX_CONTAINERS} containers already; run several commands in one");
             return Err(ContainerError::ResourceExhausted(words));
         }
-        let plan = spec::Plan::check(&spec, &self.granted, &self.named, &self.work.volumes)?;
+        let plan = spec::Plan::check(&spec, &self.granted, &self.named, &self.work.volumes, self.place.as_ref())?;
         // Known to the masker before a container or the engine can hold it.
         for value in plan.credentials.iter().flat_map(|credentials| credentials.sensitive()) {
             self.work.shelf.masker.add(&value);
         }
+        if let (Some(name), Some(place)) = (&plan.detached, &self.place) {
+            let starting = self.work.clone().start_detached(place.clone(), name.clone(), plan);
+            let started = self.work.tasks.spawn(starting).await;
+            return started.unwrap_or_else(|_| Err(interrupted())).map(|made| Arc::new(made) as Arc<dyn Container>);
+        }
         // A task of its own: where the guest is dropped in the middle, the start still ends in a known state.
         let starting = self.work.tasks.spawn(self.work.clone().start(index, plan));
-        let running =
-            starting.await.unwrap_or_else(|_| Err(ContainerError::Other("the start was interrupted".to_owned())));
+        let running = starting.await.unwrap_or_else(|_| Err(interrupted()));
         self.work.saw(running.as_ref().map(|_| None));
         let running = running?;
         Ok(Arc::new(StepContainer { work: self.work.clone(), running }))
     }
+
+    async fn find(&self, name: String) -> Result<Option<Arc<dyn Container>>, ContainerError> {
+        let place = spec::place_of_detached(&self.granted, self.place.as_ref())?;
+        let found = self.work.find_detached(place, &spec::detached_name(&name)?).await?;
+        Ok(found.map(|found| Arc::new(found) as Arc<dyn Container>))
+    }
+}
+
+fn interrupted() -> ContainerError {
+    ContainerError::Other("the start was interrupted".to_owned())
 }
 
 /// A container that was started, or adopted.
@@ -246,7 +270,7 @@ impl Container for StepContainer {
     async fn exec(&self, argv: Vec<String>) -> Result<Exit, ContainerError> {
         spec::check_argv("command", Some(&argv), &mut 0)?;
         tokio::select! {
-            exit = self.work.exec(&self.running, argv) => exit,
+            exit = self.work.exec(&self.running.name, &self.running.outputs, argv) => exit,
             () = self.work.cancelled.cancelled() => Err(ContainerError::Cancelled),
         }
     }
@@ -269,6 +293,18 @@ impl Container for StepContainer {
             Err(error) => Err(error),
         }
     }
+
+    async fn wait_for(&self, ms: u32) -> Result<Option<Exit>, ContainerError> {
+        within(ms, self.wait()).await
+    }
+}
+
+/// An end, unless it takes longer than so many milliseconds.
+async fn within(
+    ms: u32,
+    end: impl Future<Output = Result<Exit, ContainerError>>,
+) -> Result<Option<Exit>, ContainerError> {
+    tokio::time::timeout(Duration::from_millis(ms.into()), end).await.ok().transpose()
 }
 
 #[cfg(test)]

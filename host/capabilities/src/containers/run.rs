@@ -10,7 +10,7 @@ use crate::log::system_line;
 use bollard::{
     errors::Error,
     exec::StartExecResults,
-    models::{ContainerInspectResponse, ContainerStateStatusEnum, ExecConfig},
+    models::{ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ExecConfig},
     query_parameters::{
         AttachContainerOptions, CreateContainerOptions, CreateImageOptions, EventsOptions, InspectContainerOptions,
         KillContainerOptions, LogsOptions, StartContainerOptions, WaitContainerOptions,
@@ -142,14 +142,26 @@ impl StepWork {
             return self.find(index, plan, name).await?.ok_or_else(lost);
         }
         self.remember(name);
+        let body = plan.body(&self.call, index, name, self.engine.owner(), &self.volumes);
+        match self.create(plan, name, body).await? {
+            Some(_) => Ok(Found::New),
+            None => {
+                let gone =
+                    || ContainerError::Other(format!("container {name} was there, and went away; run the step again"));
+                self.find(index, plan, name).await?.ok_or_else(gone)
+            }
+        }
+    }
+
+    /// Creates a container, and pulls its image where that is to be done; answers its id, or nothing where one of this name is there.
+    pub(super) async fn create(&self, plan: &Plan, name: &str, body: ContainerCreateBody) -> Result<Option<String>> {
         if plan.pull == PullPolicy::Always {
             self.pull(plan).await?;
         }
         let docker = &self.engine.connect().await?.docker;
         let create = || {
             let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
-            docker
-                .create_container(Some(options), plan.body(&self.call, index, name, self.engine.owner(), &self.volumes))
+            docker.create_container(Some(options), body.clone())
         };
         let mut created = create().await;
         if is_missing_image(&created) {
@@ -163,12 +175,8 @@ impl StepWork {
             created = create().await;
         }
         match created {
-            Ok(_) => Ok(Found::New),
-            Err(Error::DockerResponseServerError { status_code: 409, .. }) => {
-                let gone =
-                    || ContainerError::Other(format!("container {name} was there, and went away; run the step again"));
-                self.find(index, plan, name).await?.ok_or_else(gone)
-            }
+            Ok(made) => Ok(Some(made.id)),
+            Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(None),
             Err(error @ Error::DockerResponseServerError { status_code: 404, .. }) => {
                 Err(ContainerError::ImagePullFailed(engine::words(&error)))
             }
@@ -239,7 +247,7 @@ impl StepWork {
     }
 
     /// What the engine's refusal to create or start a container means for the plugin.
-    fn start_failed(&self, error: &Error) -> ContainerError {
+    pub(super) fn start_failed(&self, error: &Error) -> ContainerError {
         let words = engine::words(error);
         let any = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
         match error {
@@ -260,7 +268,7 @@ impl StepWork {
         }
     }
 
-    async fn log_from_start(&self, name: &str) -> Result<Frames> {
+    pub(super) async fn log_from_start(&self, name: &str) -> Result<Frames> {
         let options = LogsOptions { follow: true, stdout: true, stderr: true, ..LogsOptions::default() };
         Ok(Box::pin(self.engine.connect().await?.patient.logs(name, Some(options))))
     }
@@ -358,7 +366,7 @@ impl StepWork {
     }
 
     /// The exit code, and whether the connection held all the time.
-    async fn wait_for_end(&self, name: &str) -> Result<(i32, bool)> {
+    pub(super) async fn wait_for_end(&self, name: &str) -> Result<(i32, bool)> {
         let mut connected = true;
         let mut last = None;
         for _ in 0..=RECONNECTS {
@@ -388,7 +396,7 @@ impl StepWork {
     }
 
     /// Sends a signal. One that has ended meanwhile needs none.
-    async fn signal(&self, name: &str, signal: &str) {
+    pub(super) async fn signal(&self, name: &str, signal: &str) {
         if let Ok(connection) = self.engine.connect().await {
             let options = KillContainerOptions { signal: signal.to_owned() };
             if let Err(error) = connection.docker.kill_container(name, Some(options)).await {
@@ -398,13 +406,13 @@ impl StepWork {
     }
 
     /// Runs another process in a container.
-    pub(super) async fn exec(&self, running: &Running, argv: Vec<String>) -> Result<Exit> {
+    pub(super) async fn exec(&self, name: &str, outputs: &Outputs, argv: Vec<String>) -> Result<Exit> {
         let failed = |error: Error| match error {
             Error::DockerResponseServerError { status_code: 409, .. } => {
                 ContainerError::Invalid("the container has ended, so nothing can be run in it".to_owned())
             }
             Error::DockerResponseServerError { status_code: 404, .. } => {
-                ContainerError::Lost(format!("container {} is gone", running.name))
+                ContainerError::Lost(format!("container {name} is gone"))
             }
             error => self.start_failed(&error),
         };
@@ -416,11 +424,11 @@ impl StepWork {
             attach_stderr: Some(true),
             ..ExecConfig::default()
         };
-        let id = connection.docker.create_exec(&running.name, config).await.map_err(failed)?.id;
+        let id = connection.docker.create_exec(name, config).await.map_err(failed)?.id;
         match connection.docker.start_exec(&id, None).await.map_err(failed)? {
             StartExecResults::Attached { output, .. } => {
-                if !running.outputs.drain(output).await {
-                    let words = format!("the connection to a process in container {} broke", running.name);
+                if !outputs.drain(output).await {
+                    let words = format!("the connection to a process in container {name} broke");
                     return Err(ContainerError::EngineUnavailable(words));
                 }
             }
@@ -429,9 +437,9 @@ impl StepWork {
         let code = match connection.docker.inspect_exec(&id).await.map_err(failed)? {
             ended if ended.running == Some(false) => ended.exit_code.unwrap_or(-1),
             // The output may end before the engine has noticed the end of the process.
-            _ => self.exec_end(&running.name, &id, begun).await?,
+            _ => self.exec_end(name, &id, begun).await?,
         };
-        let state = self.inspect(&running.name).await?.and_then(|found| found.state).unwrap_or_default();
+        let state = self.inspect(name).await?.and_then(|found| found.state).unwrap_or_default();
         let out_of_memory = state.oom_killed.unwrap_or(false);
         Ok(Exit { code: exit_code(code), out_of_memory, timed_out: Instant::now() >= self.deadline })
     }

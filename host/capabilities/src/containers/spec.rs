@@ -4,19 +4,19 @@
 //! host paths, host networks, devices, the socket) is not refused here: it has no field to be asked with.
 
 use super::{
-    LABEL_ATTEMPT, LABEL_INDEX, LABEL_OWNER, LABEL_RUN, LABEL_SPEC, LABEL_STEP,
+    LABEL_ATTEMPT, LABEL_INDEX, LABEL_OWNER, LABEL_RUN, LABEL_SPEC, LABEL_STEP, Place,
     registry::{self, CONFIG_DIR, CONFIG_VARIABLE, Credentials},
     volumes::{Volumes, WORKSPACE_VOLUME},
 };
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding};
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Component, Path},
     time::Duration,
 };
 use windlass_contract::{
-    Digest, StepCall,
-    capability::{ContainerError, ContainerSpec, PullPolicy},
+    DetachedName, Digest, NameError, StepCall,
+    capability::{ContainerError, ContainerSpec, ONLY_DETACHED, PullPolicy},
     permissions::ContainersScope,
 };
 
@@ -57,6 +57,18 @@ const TAKEN: [&str; 4] = ["/proc", "/sys", "/dev", "/run/windlass"];
 /// A container has at most this many mounts: more than a pipeline has volumes, too few to slow the engine down.
 const MAX_MOUNTS: usize = 64;
 
+/// A container has at most this many ports on the engine's machine: more than one service has, too few to use them up.
+const MAX_PORTS: usize = 16;
+
+/// Where ports are published: nobody but this machine reaches them. What is to be seen from elsewhere is put behind a proxy by a person.
+const LOOPBACK: &str = "127.0.0.1";
+
+/// The log of a detached container is rotated at this size: a few days of a chatty service.
+const DETACHED_LOG_SIZE: &str = "10m";
+
+/// And so many files of it are kept: 30 MB a container.
+const DETACHED_LOG_FILES: &str = "3";
+
 /// A volume that the plan declares, in a container.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mounted {
@@ -78,6 +90,8 @@ pub(super) struct Plan {
     pub(super) mounted: Vec<Mounted>,
     /// The login at a registry.
     pub(super) credentials: Option<Credentials>,
+    /// What it is called, if it is to outlive the call.
+    pub(super) detached: Option<DetachedName>,
     /// The digest of all that was asked for, but the values of secrets and this call's placeholders.
     pub(super) digest: String,
     body: ContainerCreateBody,
@@ -89,6 +103,7 @@ impl Plan {
         granted: &ContainersScope,
         named: &BTreeSet<String>,
         volumes: &Volumes,
+        place: Option<&Place>,
     ) -> Result<Plan, ContainerError> {
         check_image(&spec.image)?;
         if !granted.images.iter().any(|pattern| pattern.matches(&spec.image, &['/'], named)) {
@@ -101,6 +116,8 @@ impl Plan {
             let words = "a network is not granted; grant `containers: { network: true }`";
             return Err(ContainerError::NotGranted(words.to_owned()));
         }
+        let detached = detachment(spec, granted, place)?;
+        let ports = ports(spec, granted)?;
         let memory = ceiling("memory-mib", spec.memory_mib, MIN_MEMORY_MIB, granted.memory_mib)?;
         let cpu = ceiling("cpu-millis", spec.cpu_millis, MIN_CPU_MILLIS, granted.cpu_millis)?;
         let pids = ceiling("pids", spec.pids, 1, MAX_PIDS)?;
@@ -122,7 +139,14 @@ impl Plan {
         let credentials = credentials.map(|secret| Credentials::parse(&secret.value(), &spec.image)).transpose()?;
         let memory_bytes = i64::from(memory) << 20;
         let tmp = format!("rw,exec,nosuid,nodev,mode=1777,size={memory_bytes}");
+        let log = detached.as_ref().map(|_| {
+            let limits = [("max-size", DETACHED_LOG_SIZE), ("max-file", DETACHED_LOG_FILES)];
+            HashMap::from(limits.map(|(name, limit)| (name.to_owned(), limit.to_owned())))
+        });
+        let binding = || PortBinding { host_ip: Some(LOOPBACK.to_owned()), host_port: None };
+        let bindings = ports.iter().map(|port| (port.clone(), Some(vec![binding()]))).collect();
         let host_config = HostConfig {
+            port_bindings: (!ports.is_empty()).then_some(bindings),
             memory: Some(memory_bytes),
             memory_swap: Some(memory_bytes),
             // Quota and period, not `NanoCpus`: the engine refuses those above what the machine has.
@@ -137,8 +161,9 @@ impl Plan {
             network_mode: Some(if spec.network { "bridge" } else { "none" }.to_owned()),
             readonly_rootfs: Some(spec.read_only_root),
             tmpfs: spec.read_only_root.then(|| HashMap::from([("/tmp".to_owned(), tmp)])),
-            // The engine's file keeps the whole log, without a size at which it rotates: adoption reads it from its start.
-            log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
+            // The engine's file keeps the whole log of a step's container, without a size at which it rotates: adoption reads it from
+            // its start. One that is detached may print for years.
+            log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: log }),
             ..HostConfig::default()
         };
         let body = ContainerCreateBody {
@@ -149,6 +174,7 @@ impl Plan {
             working_dir: workdir,
             user: spec.user.clone(),
             host_config: Some(host_config),
+            exposed_ports: (!ports.is_empty()).then_some(ports),
             ..ContainerCreateBody::default()
         };
         let open_volumes =
@@ -156,7 +182,7 @@ impl Plan {
         let timeout = spec.timeout_ms.map(|ms| Duration::from_millis(ms.into()));
         let (image, pull) = (spec.image.clone(), spec.pull);
         let digest = digest(spec, &mounted, memory, cpu, pids);
-        Ok(Plan { image, pull, timeout, open_volumes, mounted, credentials, digest, body })
+        Ok(Plan { image, pull, timeout, open_volumes, mounted, credentials, detached, digest, body })
     }
 
     /// The body of the request that creates the container `name`.
@@ -179,6 +205,65 @@ impl Plan {
         }
         body
     }
+
+    /// The body of the request that creates a detached container. It is lent no credentials: those are for the pull.
+    pub(super) fn detached_body(&self, labels: HashMap<String, String>) -> ContainerCreateBody {
+        let spec = (LABEL_SPEC.to_owned(), self.digest.clone());
+        ContainerCreateBody { labels: Some(labels.into_iter().chain([spec]).collect()), ..self.body.clone() }
+    }
+}
+
+/// Where containers may be detached, if they may at all.
+pub(super) fn place_of_detached<'a>(
+    granted: &ContainersScope,
+    place: Option<&'a Place>,
+) -> Result<&'a Place, ContainerError> {
+    let place = place.ok_or_else(|| invalid(format!("{ONLY_DETACHED}; a step's end with it")))?;
+    if !granted.detached {
+        let words = "containers that outlive the call are not granted; grant `containers: { detached: true }`";
+        return Err(ContainerError::NotGranted(words.to_owned()));
+    }
+    Ok(place)
+}
+
+/// A name for a detached container.
+pub(super) fn detached_name(name: &str) -> Result<DetachedName, ContainerError> {
+    name.parse().map_err(|error: NameError| invalid(error.to_string()))
+}
+
+/// What a container is called that is to outlive the call.
+fn detachment(
+    spec: &ContainerSpec,
+    granted: &ContainersScope,
+    place: Option<&Place>,
+) -> Result<Option<DetachedName>, ContainerError> {
+    let Some(name) = &spec.detach else { return Ok(None) };
+    place_of_detached(granted, place)?;
+    if spec.timeout_ms.is_some() {
+        return Err(invalid("a detached container has no timeout; leave one of the two out".to_owned()));
+    }
+    detached_name(name).map(Some)
+}
+
+/// The ports of a container that are published, as the engine writes them.
+fn ports(spec: &ContainerSpec, granted: &ContainersScope) -> Result<Vec<String>, ContainerError> {
+    if spec.publish.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !granted.ports {
+        let words = "ports on the engine's machine are not granted; grant `containers: { ports: true }`";
+        return Err(ContainerError::NotGranted(words.to_owned()));
+    }
+    if spec.detach.is_none() || !spec.network {
+        return Err(invalid(
+            "only a detached container with a network has ports; detach it, with a network".to_owned(),
+        ));
+    }
+    let ports: BTreeSet<u16> = spec.publish.iter().copied().collect();
+    if ports.contains(&0) || ports.len() > MAX_PORTS {
+        return Err(invalid(format!("a container has 1 to {MAX_PORTS} ports, from 1 to 65535")));
+    }
+    Ok(ports.iter().map(|port| format!("{port}/tcp")).collect())
 }
 
 /// The labels of everything that belongs to one attempt of one step.
@@ -195,9 +280,10 @@ pub(super) fn labels(call: &StepCall, owner: &str) -> HashMap<String, String> {
 
 /// What is mounted, and where: the workspace, unless the specification says otherwise.
 fn mounts(spec: &ContainerSpec, volumes: &Volumes) -> Result<Vec<Mounted>, ContainerError> {
+    let has_workspace = volumes.get(WORKSPACE_VOLUME).is_some();
     let workspace = match (&spec.workspace, &spec.volumes) {
         (Some((path, read_only)), _) => Some((path.as_str(), *read_only)),
-        (None, None) => Some((WORKSPACE, false)),
+        (None, None) => has_workspace.then_some((WORKSPACE, false)),
         (None, Some(_)) => None,
     };
     let workspace = workspace.map(|(path, read_only)| (WORKSPACE_VOLUME, path, read_only));
@@ -206,6 +292,9 @@ fn mounts(spec: &ContainerSpec, volumes: &Volumes) -> Result<Vec<Mounted>, Conta
     let mut mounts: Vec<Mounted> = Vec::new();
     for (name, path, read_only) in workspace.into_iter().chain(named) {
         if volumes.get(name).is_none() {
+            if !has_workspace {
+                return Err(invalid(format!("there is no volume {name:?}: outside of a run there are none")));
+            }
             let known = volumes.names().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(invalid(format!(
                 "volume {name:?} is not one of this pipeline ({known}); declare it in the pipeline's `volumes`"
@@ -357,7 +446,7 @@ fn environment(spec: &ContainerSpec, total: &mut usize) -> Result<Vec<String>, C
         }
         Ok(())
     };
-    let lent = spec.registry_auth.is_some();
+    let lent = spec.registry_auth.is_some() && spec.detach.is_none();
     let set = spec.env.iter().map(|(name, _)| name).chain(spec.env_secret.iter().map(|(name, _)| name));
     if lent && set.into_iter().any(|name| name == CONFIG_VARIABLE) {
         return Err(invalid(format!(
@@ -389,7 +478,7 @@ fn environment(spec: &ContainerSpec, total: &mut usize) -> Result<Vec<String>, C
 fn digest(spec: &ContainerSpec, mounted: &[Mounted], memory: u32, cpu: u32, pids: u32) -> String {
     let mounted: Vec<_> = mounted.iter().map(|mount| (&mount.name, &mount.path, mount.read_only)).collect();
     let secrets: Vec<&String> = spec.env_secret.iter().map(|(name, _)| name).collect();
-    let described = serde_json::json!([
+    let mut described = serde_json::json!([
         1,
         spec.image,
         spec.command,
@@ -407,6 +496,9 @@ fn digest(spec: &ContainerSpec, mounted: &[Mounted], memory: u32, cpu: u32, pids
         spec.read_only_root,
         spec.timeout_ms,
     ]);
+    if spec.detach.is_some() {
+        described = serde_json::json!([described, spec.publish]);
+    }
     let mut text = described.to_string();
     let prefix = crate::secrets::PLACEHOLDER_PREFIX;
     let mut from = 0;
@@ -428,6 +520,8 @@ mod tests {
         ContainersScope {
             images: ["from-config", "acme/*"].map(|text| text.parse().unwrap()).into(),
             network: false,
+            detached: false,
+            ports: false,
             memory_mib: 512,
             cpu_millis: 1000,
         }
@@ -436,7 +530,7 @@ mod tests {
         ContainerSpec { image: "acme/tool:1".to_owned(), ..ContainerSpec::default() }
     }
     fn plan(spec: &ContainerSpec) -> Result<Plan, ContainerError> {
-        Plan::check(spec, &granted(), &["busybox:1".to_owned()].into(), &volumes())
+        Plan::check(spec, &granted(), &["busybox:1".to_owned()].into(), &volumes(), None)
     }
     fn volumes() -> Volumes {
         let declared = [("cache".to_owned(), VolumePlace::Pipeline("app".to_owned()))];
@@ -637,6 +731,37 @@ mod tests {
           "dev.windlass.step": "build"
         }
         "#);
+    }
+
+    /// A container that outlives the call gets what any other gets: what is different stands here.
+    #[test]
+    fn what_the_engine_is_told_of_a_detached_container() {
+        let plain = plan(&spec()).unwrap().body;
+        let granted = ContainersScope { network: true, detached: true, ports: true, ..granted() };
+        let place = Place::new("me", &"acme:cloud".parse().unwrap(), "staging".parse().unwrap());
+        let check = |spec: &ContainerSpec| {
+            let none = Volumes::none("me".to_owned(), "r1".parse().unwrap());
+            Plan::check(spec, &granted, &BTreeSet::new(), &none, Some(&place)).unwrap()
+        };
+        let asked =
+            ContainerSpec { detach: Some("web".to_owned()), network: true, publish: vec![443, 80, 80], ..spec() };
+        let plan = check(&asked);
+        let mut body = plan.detached_body(HashMap::new());
+        let told = body.host_config.take().unwrap();
+        assert_eq!(told.mounts, None);
+        assert_eq!(body.exposed_ports, Some(vec!["443/tcp".to_owned(), "80/tcp".to_owned()]));
+        let config = HashMap::from([("max-size", "10m"), ("max-file", "3")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let bound = || Some(vec![PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: None }]);
+        let expect = HostConfig {
+            network_mode: Some("bridge".to_owned()),
+            log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(config) }),
+            port_bindings: Some(["443/tcp", "80/tcp"].map(|port| (port.to_owned(), bound())).into()),
+            ..plain.host_config.unwrap()
+        };
+        assert_eq!(told, expect);
+        let labels = body.labels.unwrap();
+        assert_eq!(labels.keys().collect::<Vec<_>>(), [LABEL_SPEC], "a plugin sets no label");
+        assert_ne!(labels[LABEL_SPEC], check(&ContainerSpec { publish: vec![443], ..asked }).digest);
     }
 
     #[test]

@@ -111,6 +111,11 @@ impl Volumes {
         Volumes { owner, run, declared }
     }
 
+    /// None at all: outside of a run there is no workspace either.
+    pub(crate) fn none(owner: String, run: RunId) -> Volumes {
+        Volumes { owner, run, declared: BTreeMap::new() }
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         self.declared.keys()
     }

@@ -18,7 +18,7 @@ use windlass_capabilities::{
     ToolboxSettings, VolumePlace,
 };
 use windlass_contract::{
-    Digest, Permissions, PluginRef, RunId, StepCall,
+    Digest, EnvironmentName, Permissions, PluginRef, RunId, StepCall,
     capability::{Container, ContainerError, ContainerSpec, Containers},
 };
 
@@ -143,6 +143,8 @@ pub(crate) struct World {
     pub created_before: Vec<(u32, String)>,
     pub volumes: BTreeMap<String, VolumePlace>,
     pub deadline: Duration,
+    /// Set, the tools are those of a call of a provider.
+    pub environment: Option<EnvironmentName>,
     pub dir: Arc<tempfile::TempDir>,
 }
 
@@ -171,6 +173,7 @@ impl World {
             created_before: Vec::new(),
             volumes: BTreeMap::new(),
             deadline: Duration::from_secs(60),
+            environment: None,
             dir,
         }
     }
@@ -189,16 +192,18 @@ impl World {
             created_before: self.records.made.lock().unwrap().clone(),
             volumes: self.volumes.clone(),
             deadline: self.deadline,
+            environment: self.environment.clone(),
             dir: self.dir.clone(),
         }
     }
 
     pub(crate) fn step(&self, step: &str, config: serde_json::Value) -> StepTools {
-        let plugin = PluginRef {
-            name: "acme:test".parse().unwrap(),
-            version: "0.1.0".parse().unwrap(),
-            digest: Digest::of(b""),
-        };
+        self.step_of("acme:test", step, config)
+    }
+
+    pub(crate) fn step_of(&self, plugin: &str, step: &str, config: serde_json::Value) -> StepTools {
+        let plugin =
+            PluginRef { name: plugin.parse().unwrap(), version: "0.1.0".parse().unwrap(), digest: Digest::of(b"") };
         let call = StepCall {
             plugin,
             step_type: "step.test".to_owned(),
@@ -219,6 +224,7 @@ impl World {
             created_before: self.created_before.iter().filter(|(_, name)| name.starts_with(&own)).cloned().collect(),
             volumes: self.volumes.clone(),
             previous_run: None,
+            environment: self.environment.clone(),
         })
     }
 

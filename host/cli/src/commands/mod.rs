@@ -1,6 +1,7 @@
 //! The commands, a module each.
 
 mod artifact;
+mod doctor;
 mod gates;
 mod lint;
 mod logs;
@@ -45,6 +46,7 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Logs(args) => logs::logs(&App::new(global, None)?, args).await,
         Command::Plugin(command) => plugin::plugin(global, command).await,
         Command::Vendor { folder, json } => plugin::carry::vendor(&App::new(global, None)?, &folder, json).await,
+        Command::Doctor { json } => doctor::doctor(&App::new(global, None)?, json).await,
         Command::Server(args) => server::server(global, args).await,
         Command::Secret(command) => secret::secret(&App::new(global, None)?, command).await,
         Command::Artifact(command) => artifact::artifact(&App::new(global, None)?, command).await,

@@ -2,11 +2,11 @@
 
 use crate::{
     app::App,
-    args::{Global, ServerArgs},
+    args::{Global, ServerArgs, ServerCommand},
     exit::{Exit, UsageError},
     style,
 };
-use windlass_server::{Settings, serve};
+use windlass_server::{Problem, Settings, restore_admin, serve};
 
 /// The folder of the home that is the server's project where none is named.
 const PROJECT: &str = "server";
@@ -14,11 +14,16 @@ const PROJECT: &str = "server";
 pub(crate) async fn server(global: &Global, args: ServerArgs) -> anyhow::Result<Exit> {
     raise_open_files();
     let app = App::new(global, None)?;
+    if let Some(ServerCommand::ResetAdmin) = args.command {
+        let (name, key) = restore_admin(app.home.root()).await.map_err(in_words)?;
+        anstream::println!("the key of {name}, shown this once: {}", style::paint(style::STRONG, key));
+        return Ok(Exit::Success);
+    }
     let project = global.project.clone().unwrap_or_else(|| app.home.root().join(PROJECT));
     std::fs::create_dir_all(&project)?;
     let host = app.host().await?;
     let vault = app.vault();
-    let ServerArgs { listen, public_url } = args;
+    let ServerArgs { listen, public_url, .. } = args;
     let settings = Settings { listen, public_url, home: app.home, project, host, vault };
     let ready = |address, key: Option<String>| {
         anstream::println!(
@@ -30,7 +35,7 @@ pub(crate) async fn server(global: &Global, args: ServerArgs) -> anyhow::Result<
             anstream::println!("the first administrator's key, shown this once: {}", style::paint(style::STRONG, key));
         }
     };
-    serve(settings, ready, stopped()).await.map_err(|problem| UsageError(problem.detail))?;
+    serve(settings, ready, stopped()).await.map_err(in_words)?;
     Ok(Exit::Success)
 }
 
@@ -41,6 +46,10 @@ fn raise_open_files() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+}
+
+fn in_words(problem: Problem) -> UsageError {
+    UsageError(problem.detail)
 }
 
 /// Ctrl-C or SIGTERM.

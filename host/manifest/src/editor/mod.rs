@@ -16,7 +16,7 @@ pub fn editor_schema(catalogue: &Catalogue) -> Value {
     let mut definitions = Map::new();
     let types = step_types(catalogue, &mut definitions);
     // A plugin's definition has a colon in its name, and ours have none.
-    definitions.insert("duration".to_owned(), json!({ "type": "string", "examples": ["90s", "20m", "1h 30m"] }));
+    definitions.insert("duration".to_owned(), duration());
     definitions.insert("retry".to_owned(), retry());
     definitions.insert("inputs".to_owned(), inputs());
     definitions.insert("env".to_owned(), json!({ "type": "object", "additionalProperties": { "type": "string" } }));
@@ -45,6 +45,21 @@ pub fn editor_schema(catalogue: &Catalogue) -> Value {
         "$defs": definitions,
     })
 }
+
+/// The steps that the engine carries out itself: each one's type, what it is for, and the JSON Schema of its `config`.
+pub fn engine_steps() -> [(&'static str, &'static str, Value); 2] {
+    let whole = |mut schema: Value| {
+        schema["$defs"] = json!({ "duration": duration() });
+        schema
+    };
+    [
+        (crate::dialect::GATE_STEP, WAITS, whole(steps::gate())),
+        (crate::dialect::WORKFLOW_STEP, RUNS, whole(steps::workflow())),
+    ]
+}
+
+const WAITS: &str = "waits for people, conditions or a time";
+const RUNS: &str = "runs another workflow";
 
 /// What can be said of a step by its type.
 struct StepTypes {
@@ -75,8 +90,8 @@ impl StepTypes {
 
 fn step_types(catalogue: &Catalogue, definitions: &mut Map<String, Value>) -> StepTypes {
     let mut names = vec![
-        json!({ "const": crate::dialect::GATE_STEP, "description": "waits for people, conditions or a time" }),
-        json!({ "const": crate::dialect::WORKFLOW_STEP, "description": "runs another workflow" }),
+        json!({ "const": crate::dialect::GATE_STEP, "description": WAITS }),
+        json!({ "const": crate::dialect::WORKFLOW_STEP, "description": RUNS }),
     ];
     let case = |accepted: &[String], definition: &str| {
         json!({
@@ -109,6 +124,10 @@ fn step_types(catalogue: &Catalogue, definitions: &mut Map<String, Value>) -> St
 
 fn reference(definition: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{definition}") })
+}
+
+fn duration() -> Value {
+    json!({ "type": "string", "examples": ["90s", "20m", "1h 30m"] })
 }
 
 fn step_name() -> Value {

@@ -51,6 +51,14 @@ impl Host for Guest {
             Err(error) => Ok(Err(error.into())),
         }
     }
+    async fn find(&mut self, name: String) -> Answer<Option<Resource<ContainerHandle>>> {
+        let containers = self.containers()?;
+        match containers.find(name).await {
+            Ok(None) => Ok(Ok(None)),
+            Ok(Some(container)) => Ok(Ok(Some(self.table.push(ContainerHandle(container))?))),
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
 }
 
 impl HostContainerSpec for Guest {
@@ -121,6 +129,12 @@ impl HostContainerSpec for Guest {
     async fn timeout_ms(&mut self, spec: Spec, ms: u32) -> Result<()> {
         self.fill(&spec, 0, |spec| spec.timeout_ms = Some(ms))
     }
+    async fn detach(&mut self, spec: Spec, name: String) -> Result<()> {
+        self.fill(&spec, name.len(), |spec| spec.detach = Some(name))
+    }
+    async fn publish(&mut self, spec: Spec, container_port: u16) -> Result<()> {
+        self.fill(&spec, 0, |spec| spec.publish.push(container_port))
+    }
     async fn drop(&mut self, spec: Spec) -> Result<()> {
         self.release(spec).map(drop)
     }
@@ -168,6 +182,22 @@ impl HostContainer for Guest {
     async fn stop(&mut self, container: Resource<ContainerHandle>, grace_ms: u32) -> Answer<()> {
         let container = self.table.get(&container)?.0.clone();
         Ok(container.stop(grace_ms).await.map_err(Error::from))
+    }
+    async fn wait_for(&mut self, container: Resource<ContainerHandle>, ms: u32) -> Answer<Option<Exit>> {
+        let container = self.table.get(&container)?.0.clone();
+        Ok(container.wait_for(ms).await.map(|exit| exit.map(Exit::from)).map_err(Error::from))
+    }
+    async fn state(&mut self, container: Resource<ContainerHandle>) -> Answer<String> {
+        let container = self.table.get(&container)?.0.clone();
+        Ok(container.state().await.map_err(Error::from))
+    }
+    async fn start_again(&mut self, container: Resource<ContainerHandle>) -> Answer<()> {
+        let container = self.table.get(&container)?.0.clone();
+        Ok(container.start_again().await.map_err(Error::from))
+    }
+    async fn remove(&mut self, container: Resource<ContainerHandle>) -> Answer<()> {
+        let container = self.table.get(&container)?.0.clone();
+        Ok(container.remove().await.map_err(Error::from))
     }
     async fn drop(&mut self, container: Resource<ContainerHandle>) -> Result<()> {
         self.table.delete(container)?;

@@ -76,6 +76,11 @@ world guest {
     import wasi:http/handler@0.2.0;
     import other:place/thing@1.0.0;
 }
+world provider-guest { include windlass:plugin/provider-plugin@0.1.0; }
+world both {
+    include windlass:plugin/step-plugin@0.1.0;
+    include windlass:plugin/provider-plugin@0.1.0;
+}
 world elsewhere { export other:place/thing@1.0.0; }
 "#;
 

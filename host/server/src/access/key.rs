@@ -1,10 +1,14 @@
 //! Keys of the API: `wlk_` and 256 bits of chance.
 
-use crate::{Problem, access::Role, clock::now_ms};
+use crate::{Problem, access::Role, audit::SYSTEM, clock::now_ms};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rand::RngCore as _;
 use sha2::{Digest as _, Sha256};
-use windlass_store::{Records, records::accounts::NewKey};
+use std::path::Path;
+use windlass_store::{
+    Records,
+    records::{accounts::NewKey, audit::AuditEntry},
+};
 
 /// What every key begins with, so that scanners for leaked secrets know it.
 const MARK: &str = "wlk_";
@@ -45,21 +49,47 @@ impl Key {
     }
 }
 
+fn admins<'a>(key: &'a Key, name: &'a str) -> NewKey<'a> {
+    NewKey {
+        user: 0,
+        name,
+        hash: key.hash(),
+        prefix: key.prefix(),
+        role: Role::Admin.name(),
+        at_ms: now_ms(),
+        expires_at_ms: None,
+    }
+}
+
 /// Makes the first administrator, if there is nobody yet; gives the key, which nobody can see again.
 pub(crate) async fn first_admin(records: &Records) -> Result<Option<String>, Problem> {
     if records.has_users().await? {
         return Ok(None);
     }
     let key = Key::new();
-    let new = NewKey {
-        user: 0,
-        name: "first start",
-        hash: key.hash(),
-        prefix: key.prefix(),
-        role: Role::Admin.name(),
-        at_ms: now_ms(),
-        expires_at_ms: None,
-    };
-    let made = records.make_first_admin(FIRST, new).await?;
+    let made = records.make_first_admin(FIRST, admins(&key, "first start")).await?;
     Ok(made.then(|| key.reveal().to_owned()))
+}
+
+/// A new key for the administrator `admin`, who is one again and not disabled: for who has lost theirs. Gives the name and the key.
+///
+/// # Errors
+/// When a server has the records of `home`, or they cannot be written.
+pub async fn restore_admin(home: &Path) -> Result<(String, String), Problem> {
+    let records = Records::open(home).await?;
+    let key = Key::new();
+    let name = records.restore_admin(FIRST, admins(&key, "reset-admin")).await?;
+    let entry = AuditEntry {
+        at_ms: now_ms(),
+        actor: SYSTEM.to_owned(),
+        via: String::new(),
+        action: "user.restore".to_owned(),
+        target: name.clone(),
+        detail: serde_json::json!({ "key": key.prefix() }).to_string(),
+        request_id: None,
+        address: None,
+    };
+    records.add_to_audit(&entry).await?;
+    records.close().await;
+    Ok((name, key.reveal().to_owned()))
 }

@@ -1,9 +1,9 @@
 //! Where is deployed. The addresses and names are those of the documented interface.
 
-use super::unfinished;
 use crate::{
     App, Page, Paging, Problem,
     access::{Admin, Operator, Viewer},
+    environments,
     extract::{Json, Path, Query},
 };
 use axum::{extract::State, http::StatusCode};
@@ -18,6 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(environments, create))
         .routes(routes!(environment, change, delete))
         .routes(routes!(test))
+        .routes(routes!(status))
         .routes(routes!(deployments, deploy))
         .routes(routes!(rollback))
         .routes(routes!(providers))
@@ -65,10 +66,11 @@ pub(crate) struct EnvironmentInput {
     pub provider: Option<String>,
     /// The region.
     pub region: Option<String>,
-    /// How the provider reaches it.
+    /// How the provider reaches it, as a whole.
     #[schema(value_type = Option<Object>)]
     pub config: Option<Map<String, Value>>,
-    /// Secrets to be set, by name; an empty value removes one.
+    /// Secrets to be set, by name: 1 to 64 letters, digits, `_` and `-`. An empty value removes one. In `config`, `secret:./NAME` names
+    /// one; one that is called like a field of the provider's schema that is a secret fills in that field.
     pub secrets: Option<BTreeMap<String, String>>,
     /// `active`, `provisioning`, `error` or `decommissioned`.
     pub status: Option<String>,
@@ -87,7 +89,7 @@ pub(crate) struct EnvironmentsQuery {
 }
 
 /// What came of a test.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ConnectionTest {
     /// Whether the provider can be reached with what is configured.
     pub success: bool,
@@ -107,7 +109,9 @@ pub(crate) struct ConnectionTest {
 pub(crate) struct Deployment {
     /// Its number here.
     pub id: i64,
-    /// Its name at the provider.
+    /// `deploy`, or `rollback`.
+    pub kind: String,
+    /// Its name at the provider; empty until the provider has answered.
     pub deploy_id: String,
     /// The image.
     pub image: String,
@@ -115,12 +119,42 @@ pub(crate) struct Deployment {
     pub status: String,
     /// What the provider said.
     pub message: String,
+    /// Where it can be reached, where the provider says.
+    pub endpoint: Option<String>,
     /// Who deployed it.
     pub by: String,
     /// By which run.
     pub run: Option<String>,
-    /// When.
+    /// When it began.
     pub at_ms: u64,
+    /// When it came to its end.
+    pub ended_at_ms: Option<u64>,
+}
+
+/// How what is deployed stands at this moment.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct EnvironmentStatus {
+    /// What is in place.
+    pub deployment: Option<Deployment>,
+    /// How far it is, 0 to 100.
+    pub progress: Option<u8>,
+    /// What the provider says.
+    pub message: String,
+    /// What runs of it.
+    pub instances: Vec<InstanceRow>,
+}
+
+/// One instance of what was deployed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct InstanceRow {
+    /// The provider's own name of it.
+    pub id: String,
+    /// `running`, `pending`, `stopped` or `failed`.
+    pub status: String,
+    /// `healthy`, `unhealthy` or `unknown`.
+    pub health: String,
+    /// Where it can be reached.
+    pub address: Option<String>,
 }
 
 /// What is to be deployed.
@@ -129,7 +163,7 @@ pub(crate) struct Deployment {
 pub(crate) struct DeployRequest {
     /// The image.
     pub image: String,
-    /// What else the provider takes.
+    /// What else the provider takes with a deployment.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub config: Map<String, Value>,
@@ -165,98 +199,103 @@ pub(crate) struct ProviderRow {
 /// The environments, by name.
 #[utoipa::path(get, path = "/api/v1/admin/environments", tag = "environments", params(EnvironmentsQuery), responses((status = 200, body = Vec<Environment>)))]
 async fn environments(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Query(_query): Query<EnvironmentsQuery>,
+    Query(query): Query<EnvironmentsQuery>,
 ) -> Result<Json<Vec<Environment>>, Problem> {
-    unfinished()
+    environments::list(&app, &query).await.map(Json)
 }
 
 /// Make an environment.
 #[utoipa::path(post, path = "/api/v1/admin/environments", tag = "environments", request_body = EnvironmentInput, responses((status = 201, body = Environment)))]
 async fn create(
-    State(_app): State<App>,
-    Admin(_caller): Admin,
-    Json(_body): Json<EnvironmentInput>,
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Json(body): Json<EnvironmentInput>,
 ) -> Result<(StatusCode, Json<Environment>), Problem> {
-    unfinished()
+    let made = environments::create(&app, &caller, body).await?;
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
 /// One environment.
 #[utoipa::path(get, path = "/api/v1/admin/environments/{id}", tag = "environments", params(("id" = String, Path)), responses((status = 200, body = Environment)))]
-async fn environment(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_id): Path<String>,
-) -> Result<Json<Environment>, Problem> {
-    unfinished()
+async fn environment(State(app): State<App>, _: Viewer, Path(id): Path<String>) -> Result<Json<Environment>, Problem> {
+    environments::one(&app, &id).await.map(Json)
 }
 
 /// Change an environment.
 #[utoipa::path(put, path = "/api/v1/admin/environments/{id}", tag = "environments", params(("id" = String, Path)), request_body = EnvironmentInput, responses((status = 200, body = Environment)))]
 async fn change(
-    State(_app): State<App>,
-    Admin(_caller): Admin,
-    Path(_id): Path<String>,
-    Json(_body): Json<EnvironmentInput>,
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
+    Json(body): Json<EnvironmentInput>,
 ) -> Result<Json<Environment>, Problem> {
-    unfinished()
+    environments::change(&app, &caller, &id, body).await.map(Json)
 }
 
 /// Delete an environment and its secrets. What is deployed there stays.
 #[utoipa::path(delete, path = "/api/v1/admin/environments/{id}", tag = "environments", params(("id" = String, Path)), responses((status = 200, body = Deleted)))]
 async fn delete(
-    State(_app): State<App>,
-    Admin(_caller): Admin,
-    Path(_id): Path<String>,
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
 ) -> Result<Json<Deleted>, Problem> {
-    unfinished()
+    environments::delete(&app, &caller, &id).await?;
+    Ok(Json(Deleted { status: "deleted".to_owned() }))
 }
 
 /// Ask the provider whether it can be reached.
 #[utoipa::path(post, path = "/api/v1/admin/environments/{id}/test", tag = "environments", params(("id" = String, Path)), responses((status = 200, body = ConnectionTest)))]
 async fn test(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
 ) -> Result<Json<ConnectionTest>, Problem> {
-    unfinished()
+    environments::test(&app, &caller, &id).await.map(Json)
+}
+
+/// How what is deployed stands at this moment, as the provider says.
+#[utoipa::path(get, path = "/api/v1/admin/environments/{id}/status", tag = "environments", operation_id = "standing", params(("id" = String, Path)), responses((status = 200, body = EnvironmentStatus)))]
+async fn status(State(app): State<App>, _: Viewer, Path(id): Path<String>) -> Result<Json<EnvironmentStatus>, Problem> {
+    environments::status(&app, &id).await.map(Json)
 }
 
 /// What was deployed to an environment, the newest first.
 #[utoipa::path(get, path = "/api/v1/admin/environments/{id}/deployments", tag = "environments", params(("id" = String, Path), Paging), responses((status = 200, body = Page<Deployment>)))]
 async fn deployments(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Path(_id): Path<String>,
-    Query(_page): Query<Paging>,
+    Path(id): Path<String>,
+    Query(page): Query<Paging>,
 ) -> Result<Json<Page<Deployment>>, Problem> {
-    unfinished()
+    environments::deployments(&app, &id, &page).await.map(Json)
 }
 
-/// Deploy.
+/// Deploy. One that fails is answered, too: its `status` says so. What takes longer than 20 s is told as `in_progress`, and goes on.
 #[utoipa::path(post, path = "/api/v1/admin/environments/{id}/deployments", tag = "environments", params(("id" = String, Path)), request_body = DeployRequest, responses((status = 201, body = Deployment)))]
 async fn deploy(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
-    Json(_body): Json<DeployRequest>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
+    Json(body): Json<DeployRequest>,
 ) -> Result<(StatusCode, Json<Deployment>), Problem> {
-    unfinished()
+    let deployment = environments::deploy(&app, &caller, &id, body).await?;
+    Ok((StatusCode::CREATED, Json(deployment)))
 }
 
-/// Go back to what was there before.
+/// Go back to what was there before. The answer is the deployment that is in place then, or that was to be.
 #[utoipa::path(post, path = "/api/v1/admin/environments/{id}/rollback", tag = "environments", params(("id" = String, Path)), responses((status = 200, body = Deployment)))]
 async fn rollback(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
 ) -> Result<Json<Deployment>, Problem> {
-    unfinished()
+    environments::roll_back(&app, &caller, &id).await.map(Json)
 }
 
 /// The providers that installed plugins offer.
 #[utoipa::path(get, path = "/api/v1/providers", tag = "environments", responses((status = 200, body = Vec<ProviderRow>)))]
-async fn providers(State(_app): State<App>, _: Viewer) -> Result<Json<Vec<ProviderRow>>, Problem> {
-    unfinished()
+async fn providers(State(app): State<App>, _: Viewer) -> Result<Json<Vec<ProviderRow>>, Problem> {
+    environments::providers(&app).map(Json)
 }

@@ -1,10 +1,10 @@
 //! Plugins that can be installed, from the registries that the home's configuration names.
 
-use super::unfinished;
 use crate::{
     App, Problem,
     access::Viewer,
     extract::{Json, Path, Query},
+    market,
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// What is looked for.
-#[derive(Deserialize, IntoParams)]
+#[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct MarketQuery {
     /// Words, at most 200 characters.
@@ -46,7 +46,7 @@ pub(crate) struct MarketQuery {
 pub(crate) struct MarketPage {
     /// The hits.
     pub items: Vec<MarketHit>,
-    /// How many there are on all pages, of all registries.
+    /// How many there are on all pages, as the registries count them.
     pub total: u64,
     /// How many of them each filter would leave, of all registries.
     pub facets: Facets,
@@ -114,25 +114,25 @@ pub(crate) struct RegistryRow {
 /// Search the registries and what is installed.
 #[utoipa::path(get, path = "/api/v1/market", tag = "market", params(MarketQuery), responses((status = 200, body = MarketPage)))]
 async fn search(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Query(_query): Query<MarketQuery>,
+    Query(query): Query<MarketQuery>,
 ) -> Result<Json<MarketPage>, Problem> {
-    unfinished()
+    market::search(&app, query).await.map(Json)
 }
 
 /// A plugin's page.
 #[utoipa::path(get, path = "/api/v1/market/{namespace}/{name}", tag = "market", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = MarketPlugin)))]
 async fn plugin(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Path(_name): Path<(String, String)>,
+    Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Json<MarketPlugin>, Problem> {
-    unfinished()
+    market::plugin(&app, market::name(&namespace, &name)?).await.map(Json)
 }
 
 /// The registries.
 #[utoipa::path(get, path = "/api/v1/registries", tag = "market", responses((status = 200, body = Vec<RegistryRow>)))]
-async fn registries(State(_app): State<App>, _: Viewer) -> Result<Json<Vec<RegistryRow>>, Problem> {
-    unfinished()
+async fn registries(State(app): State<App>, _: Viewer) -> Result<Json<Vec<RegistryRow>>, Problem> {
+    market::registries(&app).await.map(Json)
 }

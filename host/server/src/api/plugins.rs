@@ -3,11 +3,12 @@
 //! Nothing is installed that nobody has looked at: an install or update names the `consent` of the plan that was shown, and is refused when what
 //! would be installed is not that any more.
 
-use super::unfinished;
 use crate::{
     App, Problem,
     access::{Admin, Viewer},
     extract::{Json, Path, Query},
+    installs::{self, Wanted},
+    market,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -175,68 +176,67 @@ pub(crate) struct Grants {
 
 /// The plugins that are installed, by name.
 #[utoipa::path(get, path = "/api/v1/plugins", tag = "plugins", responses((status = 200, body = Vec<InstalledPlugin>)))]
-async fn plugins(State(_app): State<App>, _: Viewer) -> Result<Json<Vec<InstalledPlugin>>, Problem> {
-    unfinished()
+async fn plugins(State(app): State<App>, _: Viewer) -> Result<Json<Vec<InstalledPlugin>>, Problem> {
+    installs::rows(&app, None).await.map(Json)
 }
 
 /// What an install or update would do. Fetches, verifies and compiles; changes nothing of what is installed.
 #[utoipa::path(post, path = "/api/v1/plugins/plan", tag = "plugins", request_body = PlanRequest, responses((status = 200, body = InstallPlan)))]
-async fn plan(
-    State(_app): State<App>,
-    Admin(_caller): Admin,
-    Json(_body): Json<PlanRequest>,
-) -> Result<Json<InstallPlan>, Problem> {
-    unfinished()
+async fn plan(State(app): State<App>, _: Admin, Json(body): Json<PlanRequest>) -> Result<Json<InstallPlan>, Problem> {
+    installs::plan(&app, Wanted::parse(&body.name, body.version.as_deref())?).await.map(Json)
 }
 
 /// Install or update a plugin as its plan was agreed to.
 #[utoipa::path(post, path = "/api/v1/plugins", tag = "plugins", request_body = InstallRequest, responses((status = 201, body = InstalledPlugin)))]
 async fn install(
-    State(_app): State<App>,
-    Admin(_caller): Admin,
-    Json(_body): Json<InstallRequest>,
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Json(body): Json<InstallRequest>,
 ) -> Result<(StatusCode, Json<InstalledPlugin>), Problem> {
-    unfinished()
+    let wanted = Wanted::exactly(&body.name, &body.version)?;
+    let installed = installs::install(&app, &caller, wanted, body.consent).await?;
+    Ok((StatusCode::CREATED, Json(installed)))
 }
 
 /// One plugin that is installed.
 #[utoipa::path(get, path = "/api/v1/plugins/{namespace}/{name}", tag = "plugins", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = InstalledPlugin)))]
 async fn plugin(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Path(_name): Path<(String, String)>,
+    Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Json<InstalledPlugin>, Problem> {
-    unfinished()
+    installs::row(&app, &market::name(&namespace, &name)?).await.map(Json)
 }
 
 /// Remove a plugin. Refused while pipelines use it, with their names as `blockers`.
 #[utoipa::path(delete, path = "/api/v1/plugins/{namespace}/{name}", tag = "plugins", params(("namespace" = String, Path), ("name" = String, Path), RemoveQuery), responses((status = 204)))]
 async fn remove(
-    State(_app): State<App>,
-    Admin(_caller): Admin,
-    Path(_name): Path<(String, String)>,
-    Query(_query): Query<RemoveQuery>,
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Path((namespace, name)): Path<(String, String)>,
+    Query(query): Query<RemoveQuery>,
 ) -> Result<StatusCode, Problem> {
-    unfinished()
+    installs::remove(&app, &caller, &market::name(&namespace, &name)?, query.force).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// What a plugin was granted, and what it asks for.
 #[utoipa::path(get, path = "/api/v1/plugins/{namespace}/{name}/grants", tag = "plugins", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Grants)))]
 async fn grants(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Path(_name): Path<(String, String)>,
+    Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Json<Grants>, Problem> {
-    unfinished()
+    installs::grants(&app, &market::name(&namespace, &name)?).await.map(Json)
 }
 
 /// Narrow or widen what a plugin was granted, within what it asks for.
 #[utoipa::path(put, path = "/api/v1/plugins/{namespace}/{name}/grants", tag = "plugins", params(("namespace" = String, Path), ("name" = String, Path)), request_body = Grants, responses((status = 200, body = InstalledPlugin)))]
 async fn set_grants(
-    State(_app): State<App>,
-    Admin(_caller): Admin,
-    Path(_name): Path<(String, String)>,
-    Json(_body): Json<Grants>,
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Path((namespace, name)): Path<(String, String)>,
+    Json(body): Json<Grants>,
 ) -> Result<Json<InstalledPlugin>, Problem> {
-    unfinished()
+    installs::set_grants(&app, &caller, &market::name(&namespace, &name)?, body.granted).await.map(Json)
 }

@@ -421,7 +421,7 @@ async fn view(app: &App, caller: &Caller, id: &str) -> Result<RunView, Problem> 
     let email = app.records().email_of(caller.user).await?;
     let gates = store.open_gates(Some(&id), MAX_GATES).await?;
     let behind = match row.status {
-        RunStatus::Queued => store.runs_before(&id).await?,
+        RunStatus::Queued => store.runs_ahead(&id).await?,
         _ => Vec::new(),
     };
     let rerun_of = row.rerun_of.clone();

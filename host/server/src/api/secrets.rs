@@ -1,10 +1,10 @@
 //! Secrets: their names. Values are written and never read.
 
-use super::unfinished;
 use crate::{
     App, Problem,
     access::{Operator, Viewer},
     extract::{Json, Path},
+    secrets,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -37,29 +37,31 @@ pub(crate) struct SecretInput {
     pub hosts: Vec<String>,
 }
 
-/// The names of the secrets.
+/// The names of the secrets. Those that belong to triggers and environments are not among them.
 #[utoipa::path(get, path = "/api/v1/secrets", tag = "secrets", responses((status = 200, body = Vec<SecretRow>)))]
-async fn secrets(State(_app): State<App>, _: Viewer) -> Result<Json<Vec<SecretRow>>, Problem> {
-    unfinished()
+async fn secrets(State(app): State<App>, _: Viewer) -> Result<Json<Vec<SecretRow>>, Problem> {
+    secrets::rows(&app).await.map(Json)
 }
 
 /// Set a secret, a new one or a new value.
 #[utoipa::path(put, path = "/api/v1/secrets/{engine}/{path}", tag = "secrets", params(("engine" = String, Path), ("path" = String, Path, description = "A slash in it is written %2F")), request_body = SecretInput, responses((status = 204)))]
 async fn set_secret(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_name): Path<(String, String)>,
-    Json(_body): Json<SecretInput>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(name): Path<(String, String)>,
+    Json(body): Json<SecretInput>,
 ) -> Result<StatusCode, Problem> {
-    unfinished()
+    secrets::set(&app, &caller, name, body.value, body.hosts).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Remove a secret.
 #[utoipa::path(delete, path = "/api/v1/secrets/{engine}/{path}", tag = "secrets", params(("engine" = String, Path), ("path" = String, Path)), responses((status = 204)))]
 async fn delete_secret(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_name): Path<(String, String)>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(name): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    unfinished()
+    secrets::remove(&app, &caller, name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

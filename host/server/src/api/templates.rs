@@ -1,15 +1,18 @@
 //! Workflow templates, at the addresses of the documented interface: `/api/workflows`.
 
-use super::unfinished;
 use crate::{
     App, Problem,
     access::{Operator, Viewer},
     extract::Json,
+    sequences::number,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use windlass_manifest::sequence::{DEFAULT_MODEL, Parameters, Template};
+use windlass_store::records::sequences::TemplateRow;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(templates, create, change, delete))
@@ -114,38 +117,95 @@ pub(crate) struct Done {
     pub success: bool,
 }
 
+impl TemplateInput {
+    /// As it is kept; nothing of it is checked yet.
+    fn template(self) -> Template {
+        let parameters = |TemplateParameters { temperature, max_tokens }| Parameters { temperature, max_tokens };
+        Template {
+            id: 0,
+            name: self.name,
+            task_prompt: self.task_prompt,
+            description: self.description,
+            model: self.model.unwrap_or_else(|| DEFAULT_MODEL.to_owned()),
+            timeout_seconds: self.timeout_seconds,
+            agent_role: self.agent_role,
+            tags: self.tags,
+            parameters: self.parameters.map(parameters),
+            manual: self.manual,
+        }
+    }
+}
+
+impl TemplateView {
+    fn of(row: &TemplateRow) -> Result<TemplateView, Problem> {
+        let template: Template = serde_json::from_str(&row.body).map_err(Problem::internal)?;
+        let parameters = |Parameters { temperature, max_tokens }| TemplateParameters { temperature, max_tokens };
+        Ok(TemplateView {
+            id: row.id.unsigned_abs(),
+            name: template.name,
+            description: template.description,
+            task_prompt: template.task_prompt,
+            model: template.model,
+            timeout_seconds: template.timeout_seconds,
+            agent_role: template.agent_role,
+            tags: template.tags,
+            parameters: template.parameters.map(parameters),
+            manual: template.manual,
+            created_at: row.created_at_ms / 1_000,
+            updated_at: row.updated_at_ms / 1_000,
+            used_by: row.used_by,
+        })
+    }
+}
+
+async fn one(app: &App, id: u64) -> Result<TemplateView, Problem> {
+    let row = app.records().sequence_templates(Some(number(id))).await?.into_iter().next();
+    TemplateView::of(&row.ok_or_else(|| Problem::not_found(format!("template {id}")))?)
+}
+
 /// The templates.
 #[utoipa::path(get, path = "/api/workflows", tag = "pipelines", operation_id = "list_templates", responses((status = 200, body = TemplatesAnswer)))]
-async fn templates(State(_app): State<App>, _: Viewer) -> Result<Json<TemplatesAnswer>, Problem> {
-    unfinished()
+async fn templates(State(app): State<App>, _: Viewer) -> Result<Json<TemplatesAnswer>, Problem> {
+    let rows = app.records().sequence_templates(None).await?;
+    Ok(Json(TemplatesAnswer { templates: rows.iter().map(TemplateView::of).collect::<Result<_, _>>()? }))
 }
 
 /// Make a template.
 #[utoipa::path(post, path = "/api/workflows", tag = "pipelines", operation_id = "create_template", request_body = TemplateInput, responses((status = 201, body = TemplateAnswer)))]
 async fn create(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Json(_body): Json<TemplateInput>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Json(body): Json<TemplateInput>,
 ) -> Result<(StatusCode, Json<TemplateAnswer>), Problem> {
-    unfinished()
+    if body.id.is_some() {
+        return Err(Problem::field("/id", "a new template gets its number here; change one with PUT"));
+    }
+    let template = one(&app, app.put_template(None, body.template()).await?).await?;
+    app.audit(&caller, "template.create", &template.id.to_string(), json!({ "name": template.name })).await?;
+    Ok((StatusCode::CREATED, Json(TemplateAnswer { template })))
 }
 
 /// Change a template, as a whole.
 #[utoipa::path(put, path = "/api/workflows", tag = "pipelines", operation_id = "change_template", request_body = TemplateInput, responses((status = 200, body = TemplateAnswer)))]
 async fn change(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Json(_body): Json<TemplateInput>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Json(body): Json<TemplateInput>,
 ) -> Result<Json<TemplateAnswer>, Problem> {
-    unfinished()
+    let id = body.id.ok_or_else(|| Problem::field("/id", "say which template"))?;
+    let template = one(&app, app.put_template(Some(id), body.template()).await?).await?;
+    app.audit(&caller, "template.change", &id.to_string(), json!({ "name": template.name })).await?;
+    Ok(Json(TemplateAnswer { template }))
 }
 
 /// Delete a template. Refused while pipelines use it.
 #[utoipa::path(delete, path = "/api/workflows", tag = "pipelines", operation_id = "delete_template", request_body = TemplateId, responses((status = 200, body = Done)))]
 async fn delete(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Json(_body): Json<TemplateId>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Json(body): Json<TemplateId>,
 ) -> Result<Json<Done>, Problem> {
-    unfinished()
+    app.delete_template(body.id).await?;
+    app.audit(&caller, "template.delete", &body.id.to_string(), json!({})).await?;
+    Ok(Json(Done { success: true }))
 }

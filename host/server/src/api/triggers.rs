@@ -1,16 +1,17 @@
 //! What begins runs by itself.
 
-use super::unfinished;
 use crate::{
     App, Page, Paging, Problem,
     access::{Operator, Viewer},
     extract::{Json, Path, Query},
+    triggers::{Live, TriggerSpec},
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use windlass_store::records::triggers as stored;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -19,103 +20,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(rotate))
         .routes(routes!(deliveries))
         .routes(routes!(redeliver))
-}
-
-/// How a trigger works.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum TriggerSpec {
-    /// Any system that can send a signed request.
-    Webhook {
-        /// When it begins a run: an expression over `event.body` and `event.headers`, such as `event.body.action == 'published'`; always without it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        filter: Option<String>,
-        /// Inputs of the run: templates over `event`.
-        #[serde(default)]
-        #[schema(value_type = Object)]
-        inputs: Map<String, Value>,
-    },
-    /// A repository at GitHub, or at what speaks as it does.
-    Github {
-        /// For which events: `push`, `pull_request`, `tag`.
-        events: Vec<GithubEvent>,
-        /// For which branches (of a pull request: those that it goes to), as globs; all without them.
-        #[serde(default)]
-        branches: Vec<String>,
-        /// For which tags, as globs; all without them.
-        #[serde(default)]
-        tags: Vec<String>,
-        /// For changes of which files, as globs; `!` before one takes away. All without them.
-        #[serde(default)]
-        paths: Vec<String>,
-        /// As of a webhook.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        filter: Option<String>,
-        /// As of a webhook.
-        #[serde(default)]
-        #[schema(value_type = Object)]
-        inputs: Map<String, Value>,
-    },
-    /// Times.
-    Schedule {
-        /// Five fields of cron, such as `0 9 * * 1-5`.
-        cron: String,
-        /// The time zone, such as `Europe/Berlin`; UTC without it.
-        #[serde(default = "utc")]
-        time_zone: String,
-        /// What to do when the run before still goes on.
-        #[serde(default)]
-        overlap: Overlap,
-        /// What to do about times at which no server was there.
-        #[serde(default)]
-        missed: Missed,
-        /// Inputs of the run: templates over `event.time_ms`.
-        #[serde(default)]
-        #[schema(value_type = Object)]
-        inputs: Map<String, Value>,
-    },
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-/// The events of a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum GithubEvent {
-    /// A branch has new commits.
-    Push,
-    /// A pull request was opened, reopened, or has new commits.
-    PullRequest,
-    /// A tag was made.
-    Tag,
-}
-
-/// What a schedule does when the run before still goes on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Overlap {
-    /// Begin nothing.
-    #[default]
-    Skip,
-    /// Begin when that one has ended; one at most waits.
-    Queue,
-    /// Begin beside it.
-    Allow,
-    /// Ask that one to stop, and begin when it has.
-    CancelPrevious,
-}
-
-/// What a schedule does about times at which no server was there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Missed {
-    /// Nothing.
-    #[default]
-    Skip,
-    /// Begin one run for all of them.
-    RunOnce,
 }
 
 /// A trigger.
@@ -187,87 +91,136 @@ pub(crate) struct DeliveryRow {
     pub event: String,
     /// `accepted` (the run is to begin), `started`, `filtered`, `skipped`, `refused` or `failed`.
     pub status: String,
-    /// Why no run was begun, in words.
+    /// Why no run was begun, or what else is to be known, in words.
     pub reason: Option<String>,
-    /// The run that it began.
+    /// The run that it began, or is to begin.
     pub run: Option<String>,
+}
+
+impl From<stored::DeliveryRow> for DeliveryRow {
+    fn from(row: stored::DeliveryRow) -> Self {
+        let stored::DeliveryRow { id, trigger: _, at_ms, key, event, status, reason, run } = row;
+        DeliveryRow { id, at_ms, key, event, status, reason, run }
+    }
+}
+
+/// A trigger as it is shown.
+fn view(app: &App, live: &Live, last: Option<stored::DeliveryRow>) -> Trigger {
+    let row = &live.row;
+    Trigger {
+        id: row.id.clone(),
+        workflow: row.workflow.clone(),
+        name: row.name.clone(),
+        spec: live.spec.clone(),
+        enabled: row.enabled,
+        url: live.spec.is_hook().then(|| format!("{}/hooks/{}", app.public_url(), row.id)),
+        next_ms: row.next_ms,
+        created_by: row.created_by.clone(),
+        created_at_ms: row.created_at_ms,
+        last: last.map(Into::into),
+    }
+}
+
+/// The same, with what it did last.
+async fn view_now(app: &App, live: &Live) -> Result<Trigger, Problem> {
+    let last = app.records().deliveries(&live.row.id, None, 1).await?.into_iter().next();
+    Ok(view(app, live, last))
 }
 
 /// The triggers of a pipeline.
 #[utoipa::path(get, path = "/api/v1/workflows/{name}/triggers", tag = "triggers", params(("name" = String, Path)), responses((status = 200, body = Vec<Trigger>)))]
-async fn triggers(
-    State(_app): State<App>,
-    _: Viewer,
-    Path(_name): Path<String>,
-) -> Result<Json<Vec<Trigger>>, Problem> {
-    unfinished()
+async fn triggers(State(app): State<App>, _: Viewer, Path(name): Path<String>) -> Result<Json<Vec<Trigger>>, Problem> {
+    let of = app.triggers().of(&name);
+    if of.is_empty() && app.records().workflow(&name).await?.is_none() {
+        return Err(Problem::not_found(format!("pipeline {name:?}")));
+    }
+    let last = app.records().last_deliveries(&name).await?;
+    let last_of = |live: &Live| last.iter().find(|last| last.trigger == live.row.id).cloned();
+    Ok(Json(of.iter().map(|live| view(&app, live, last_of(live))).collect()))
 }
 
 /// Make a trigger.
 #[utoipa::path(post, path = "/api/v1/workflows/{name}/triggers", tag = "triggers", params(("name" = String, Path)), request_body = NewTrigger, responses((status = 201, body = MadeTrigger)))]
 async fn create(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_name): Path<String>,
-    Json(_body): Json<NewTrigger>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(name): Path<String>,
+    Json(body): Json<NewTrigger>,
 ) -> Result<(StatusCode, Json<MadeTrigger>), Problem> {
-    unfinished()
+    let (live, secret) = app.create_trigger(&name, &body.name, body.spec, &caller.name).await?;
+    let detail = json!({ "workflow": name, "name": live.row.name, "spec": live.spec });
+    app.audit(&caller, "trigger.create", &live.row.id, detail).await?;
+    Ok((StatusCode::CREATED, Json(MadeTrigger { trigger: view(&app, &live, None), secret })))
 }
 
 /// One trigger.
 #[utoipa::path(get, path = "/api/v1/triggers/{id}", tag = "triggers", params(("id" = String, Path)), responses((status = 200, body = Trigger)))]
-async fn trigger(State(_app): State<App>, _: Viewer, Path(_id): Path<String>) -> Result<Json<Trigger>, Problem> {
-    unfinished()
+async fn trigger(State(app): State<App>, _: Viewer, Path(id): Path<String>) -> Result<Json<Trigger>, Problem> {
+    let live = app.triggers().one(&id)?;
+    Ok(Json(view_now(&app, &live).await?))
 }
 
 /// Change a trigger.
 #[utoipa::path(patch, path = "/api/v1/triggers/{id}", tag = "triggers", params(("id" = String, Path)), request_body = TriggerChange, responses((status = 200, body = Trigger)))]
 async fn change(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
-    Json(_body): Json<TriggerChange>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
+    Json(body): Json<TriggerChange>,
 ) -> Result<Json<Trigger>, Problem> {
-    unfinished()
+    let live = app.change_trigger(&id, body.name, body.spec, body.enabled).await?;
+    let detail = json!({ "name": live.row.name, "enabled": live.row.enabled, "spec": live.spec });
+    app.audit(&caller, "trigger.change", &id, detail).await?;
+    Ok(Json(view_now(&app, &live).await?))
 }
 
-/// Delete a trigger.
+/// Delete a trigger, with what has come of it. Its runs stay.
 #[utoipa::path(delete, path = "/api/v1/triggers/{id}", tag = "triggers", params(("id" = String, Path)), responses((status = 204)))]
 async fn delete(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    unfinished()
+    let live = app.triggers().one(&id)?;
+    app.delete_trigger(&id).await?;
+    app.audit(&caller, "trigger.delete", &id, json!({ "workflow": live.row.workflow, "name": live.row.name })).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Give a webhook a new secret. The one before goes on being taken for an hour.
 #[utoipa::path(post, path = "/api/v1/triggers/{id}/rotate", tag = "triggers", params(("id" = String, Path)), responses((status = 200, body = MadeTrigger)))]
 async fn rotate(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_id): Path<String>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
 ) -> Result<Json<MadeTrigger>, Problem> {
-    unfinished()
+    let (live, secret) = app.rotate_trigger(&id).await?;
+    app.audit(&caller, "trigger.rotate", &id, json!({})).await?;
+    Ok(Json(MadeTrigger { trigger: view_now(&app, &live).await?, secret: Some(secret) }))
 }
 
 /// What has come of a trigger, the newest first.
 #[utoipa::path(get, path = "/api/v1/triggers/{id}/deliveries", tag = "triggers", params(("id" = String, Path), Paging), responses((status = 200, body = Page<DeliveryRow>)))]
 async fn deliveries(
-    State(_app): State<App>,
+    State(app): State<App>,
     _: Viewer,
-    Path(_id): Path<String>,
-    Query(_page): Query<Paging>,
+    Path(id): Path<String>,
+    Query(page): Query<Paging>,
 ) -> Result<Json<Page<DeliveryRow>>, Problem> {
-    unfinished()
+    let live = app.triggers().one(&id)?;
+    let limit = page.limit()?;
+    let rows = app.records().deliveries(&live.row.id, page.after()?, limit + 1).await?;
+    Ok(Json(Page::of(rows.into_iter().map(DeliveryRow::from).collect(), limit, |row| row.id)))
 }
 
 /// Treat a request as if it came once more.
 #[utoipa::path(post, path = "/api/v1/triggers/{id}/deliveries/{delivery}/redeliver", tag = "triggers", params(("id" = String, Path), ("delivery" = i64, Path)), responses((status = 202, body = DeliveryRow)))]
 async fn redeliver(
-    State(_app): State<App>,
-    Operator(_caller): Operator,
-    Path(_place): Path<(String, i64)>,
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path((id, delivery)): Path<(String, i64)>,
 ) -> Result<(StatusCode, Json<DeliveryRow>), Problem> {
-    unfinished()
+    let row = app.redeliver(&id, delivery).await?;
+    app.audit(&caller, "trigger.redeliver", &id, json!({ "delivery": delivery, "as": row.id })).await?;
+    Ok((StatusCode::ACCEPTED, Json(row.into())))
 }

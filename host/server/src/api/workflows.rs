@@ -274,6 +274,7 @@ async fn delete_workflow(
     Admin(caller): Admin,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
+    app.delete_triggers_of(&name).await?;
     app.delete_workflow(&name).await?;
     app.audit(&caller, "workflow.delete", &name, json!({})).await?;
     Ok(StatusCode::NO_CONTENT)

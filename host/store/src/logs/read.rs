@@ -18,7 +18,7 @@ pub struct LogReader {
     path: PathBuf,
     file: File,
     /// Which file it is, whatever is at its path by now.
-    identity: (u64, u64),
+    identity: Identity,
     /// What was read and not yet given out begins at `start`.
     buffer: Vec<u8>,
     start: usize,
@@ -27,8 +27,11 @@ pub struct LogReader {
     ended: bool,
 }
 
-fn identity(of: &Metadata) -> (u64, u64) {
-    (of.dev(), of.ino())
+/// Which file it is. With the time at which it was made, because the number of a file that was removed is given to the next one.
+pub(super) type Identity = (u64, u64, Option<std::time::SystemTime>);
+
+fn identity(of: &Metadata) -> Identity {
+    (of.dev(), of.ino(), of.created().ok())
 }
 
 impl LogReader {
@@ -76,13 +79,21 @@ impl LogReader {
     /// # Errors
     /// When the file cannot be read.
     pub(super) fn go_to(&mut self, offset: u64) -> Result<bool, StoreError> {
-        let len = self.file.metadata().map_err(StoreError::io("look at the log", &self.path))?.len();
-        if offset > len {
+        if offset > self.file_len()? {
             return Ok(false);
         }
         self.file.seek(SeekFrom::Start(offset)).map_err(StoreError::io("read the log", &self.path))?;
         self.offset = offset;
         Ok(true)
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// How many bytes the file has now.
+    pub(super) fn file_len(&self) -> Result<u64, StoreError> {
+        Ok(self.file.metadata().map_err(StoreError::io("look at the log", &self.path))?.len())
     }
 
     /// Whether the log's own end was reached: its attempt has ended, and nothing will come.

@@ -1,6 +1,6 @@
 //! Writing a log.
 
-use super::{END, HEADER_BYTES, Live, LogStream, MAGIC, MAX_FRAME_BYTES};
+use super::{END, HEADER_BYTES, Live, LogStream, MAGIC, MAX_FRAME_BYTES, index::LineIndex};
 use crate::{
     StoreError,
     lock::{FILE_MODE, make_dir},
@@ -10,7 +10,7 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
-    sync::PoisonError,
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::watch;
 
@@ -19,6 +19,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long a byte stays in the buffer while others follow it, in milliseconds: what a reader may wait for at most.
 const MAX_DELAY_MS: u64 = 50;
+
+/// After how many bytes a writer has its log's lines counted (4 MiB): what a reader who comes must read itself at most, in some milliseconds.
+const COUNTED_EVERY: u64 = 4 << 20;
 
 /// The log of one attempt, being written.
 ///
@@ -36,12 +39,13 @@ pub struct LogWriter {
     /// Bytes in the file; who follows waits for it to change.
     progress: watch::Sender<u64>,
     live: Live,
+    index: Arc<Mutex<LineIndex>>,
     /// An error has left the file in an unknown state: nothing more is written to it.
     broken: bool,
 }
 
 impl LogWriter {
-    pub(super) fn new(path: PathBuf, live: Live) -> Self {
+    pub(super) fn new(path: PathBuf, live: Live, index: Arc<Mutex<LineIndex>>) -> Self {
         let (progress, follow) = watch::channel(0);
         live.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), follow);
         LogWriter {
@@ -53,6 +57,7 @@ impl LogWriter {
             bytes: 0,
             progress,
             live,
+            index,
             broken: false,
         }
     }
@@ -107,7 +112,12 @@ impl LogWriter {
         self.push(self.last_ms, END, &[]);
         self.flush()?;
         if let Some(file) = self.file.take() {
-            let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+            let index = Arc::clone(&self.index);
+            let synced = tokio::task::spawn_blocking(move || {
+                count(&index);
+                file.sync_data()
+            })
+            .await;
             synced
                 .unwrap_or_else(|error| Err(std::io::Error::other(error)))
                 .map_err(StoreError::io("sync", &self.path))?;
@@ -149,9 +159,18 @@ impl LogWriter {
             let _ = file.set_len(before);
             return Err(failed(source));
         }
-        self.progress.send_replace(before + self.buffer.len() as u64);
+        let after = before + self.buffer.len() as u64;
+        self.progress.send_replace(after);
+        if before / COUNTED_EVERY != after / COUNTED_EVERY {
+            count(&self.index);
+        }
         Ok(())
     }
+}
+
+/// Counts the lines that are in the file by now. What is derived from a log must not stop it: who reads it is told the error.
+fn count(index: &Mutex<LineIndex>) {
+    drop(index.lock().unwrap_or_else(PoisonError::into_inner).catch_up());
 }
 
 impl Drop for LogWriter {

@@ -13,6 +13,10 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod environments;
+pub mod idempotency;
+pub mod sequences;
+pub mod triggers;
 pub mod workflows;
 
 use crate::{

@@ -104,6 +104,7 @@ fn release(number: usize, now: Timestamp) -> Release {
         manifest: Digest::of(format!("manifest of {name}").as_bytes()),
         kinds: BTreeSet::from([if number.is_multiple_of(9) { PluginKind::Scanner } else { PluginKind::Step }]),
         steps: vec![format!("step.{verb}_{thing}_{number}")],
+        provider: None,
         contract: Version::new(0, 1, 0),
         imports: BTreeSet::from([Interface::Log, Interface::ALL[3 + number % 6]]),
         permissions: Permissions::default(),
@@ -154,7 +155,8 @@ async fn add(write: &mut SqliteConnection, number: usize, release: &Release) -> 
     .execute(&mut *write)
     .await
     .map_err(what())?;
-    let descriptor = Descriptor { steps: release.steps.iter().map(|name| step(name)).collect() };
+    let descriptor =
+        Descriptor { steps: release.steps.iter().map(|name| step(name)).collect(), ..Descriptor::default() };
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO releases (package, version, manifest, digest, size, kinds, status, published_at_ms, line, descriptor)
          VALUES (?, ?, ?, ?, ?, ?, 'ok', ?, ?, ?) RETURNING id",

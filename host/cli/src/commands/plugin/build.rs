@@ -26,6 +26,7 @@ pub(super) async fn build(app: &App, folder: &Path, json: bool) -> anyhow::Resul
             "size": built.facts.size,
             "language": built.facts.language,
             "steps": subject.descriptor.steps.iter().map(|step| &step.name).collect::<Vec<_>>(),
+            "provider": subject.descriptor.provider.as_ref().map(|provider| &provider.name),
             "imports": built.facts.imports,
             "unknown_imports": built.facts.unknown_imports,
             "undeclared": built.undeclared,
@@ -47,12 +48,11 @@ pub(super) fn sound(built: &Built) -> bool {
 
 /// One line about what was built.
 pub(super) fn print(subject: &Subject, took: Duration) {
-    let steps: Vec<&str> = subject.descriptor.steps.iter().map(|step| step.name.as_str()).collect();
     anstream::println!(
         "{} {} {} · {} · {} · built in {:.1} s, compiled in {:.1} s",
         style::paint(style::GOOD, "✔"),
         style::paint(style::STRONG, subject.plugin()),
-        steps.join(", "),
+        subject.descriptor.provides().join(", "),
         style::size(subject.built.facts.size),
         imports(&subject.built),
         took.as_secs_f64(),

@@ -47,6 +47,7 @@ pub(super) async fn info(app: &App, text: &str, json: bool) -> anyhow::Result<Ex
         ("index", index.to_owned()),
         ("here", here),
         ("step types", or_dash(newest.steps.join(", "))),
+        ("provider", or_dash(newest.provider.as_ref().map(ToString::to_string).unwrap_or_default())),
         ("calls", calls.join(", ")),
         ("licence", newest.licence.clone()),
         ("source", newest.source.clone().unwrap_or_else(|| "-".to_owned())),

@@ -17,7 +17,8 @@ pub(super) fn list(app: &App, json: bool) -> anyhow::Result<Exit> {
             .map(|each| {
                 serde_json::json!({
                     "name": each.locked.name, "version": each.locked.version, "digest": each.locked.digest,
-                    "present": each.present, "steps": each.steps, "permissions": each.effective,
+                    "present": each.present, "steps": each.steps, "provider": each.provider,
+                    "permissions": each.effective,
                 })
             })
             .collect();
@@ -29,12 +30,17 @@ pub(super) fn list(app: &App, json: bool) -> anyhow::Result<Exit> {
     }
     let mut rows = vec![header(&["PLUGIN", "VERSION", "STEP TYPES", "MAY", "DIGEST"])];
     for each in listed {
-        let steps =
-            if each.present { each.steps.join(", ") } else { style::paint(style::WARNING, "not on this machine") };
+        let provides = match each.present {
+            true => {
+                let provider = each.provider.iter().map(|provider| format!("provider {provider}"));
+                each.steps.iter().cloned().chain(provider).collect::<Vec<_>>().join(", ")
+            }
+            false => style::paint(style::WARNING, "not on this machine"),
+        };
         rows.push(vec![
             each.locked.name.to_string(),
             each.locked.version.to_string(),
-            steps,
+            provides,
             may(&each.effective),
             style::paint(style::FAINT, each.locked.digest.short()),
         ]);

@@ -24,7 +24,7 @@ pub(super) async fn publish(
         anstream::eprintln!(
             "{} {} · {} · {} · signed by {}",
             style::paint(style::STRONG, &prepared.plugin),
-            steps.join(", "),
+            prepared.descriptor.provides().join(", "),
             style::size(prepared.size),
             prepared.plugin.digest,
             prepared.key

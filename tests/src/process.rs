@@ -3,7 +3,10 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{self, Receiver},
+    sync::{
+        Mutex,
+        mpsc::{self, Receiver},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -78,7 +81,8 @@ fn text(bytes: Vec<u8>) -> String {
 /// A program that runs beside the test; killed when this is dropped.
 pub struct Running {
     child: Child,
-    lines: Receiver<String>,
+    /// In a lock only so that tests may share what they started.
+    lines: Mutex<Receiver<String>>,
     seen: String,
     errors: Option<JoinHandle<String>>,
 }
@@ -102,7 +106,7 @@ impl Running {
             let _ = err.read_to_end(&mut bytes);
             String::from_utf8_lossy(&bytes).into_owned()
         });
-        Running { child, lines, seen: String::new(), errors: Some(errors) }
+        Running { child, lines: Mutex::new(lines), seen: String::new(), errors: Some(errors) }
     }
 
     /// The process.
@@ -115,7 +119,7 @@ impl Running {
     pub fn wait_for(&mut self, part: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
-            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match self.lines.get_mut().unwrap().recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     self.seen.push_str(&line);
                     self.seen.push('\n');
@@ -158,7 +162,7 @@ impl Running {
     pub fn wait(mut self) -> Output {
         let status = self.child.wait().unwrap();
         let mut stdout = std::mem::take(&mut self.seen);
-        for line in self.lines.iter() {
+        for line in self.lines.get_mut().unwrap().iter() {
             stdout.push_str(&line);
             stdout.push('\n');
         }

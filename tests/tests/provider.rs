@@ -139,6 +139,7 @@ async fn a_service_is_deployed_replaced_and_gone_back_from() {
     );
 
     world.config = serves("one");
+    assert_eq!(windlass_manifest::check_environment(&provider.config_schema, &world.config), Ok(Vec::new()));
     let first = world.deploy().await;
     assert_eq!((&first["deploy_id"], &first["status"]), (&json!("d1"), &json!("succeeded")), "{first:?}");
     assert!(first["endpoint"].as_str().unwrap().starts_with("127.0.0.1:") && first["started_at"].is_string());
@@ -278,7 +279,7 @@ async fn what_it_may_not_do() {
     assert_eq!(world.deployed().await, [format!("{} runs", sound["deploy_id"].as_str().unwrap())]);
 
     // Nobody waits for the answer any more: the deployment goes on all the same, and another one has to wait for its end.
-    world.config["grace_seconds"] = json!(2);
+    world.config["grace_seconds"] = json!(4);
     let abandoned = tokio::time::timeout(Duration::from_millis(300), world.report(Verb::Deploy, deploy())).await;
     assert!(abandoned.is_err());
     let call = ProviderCall {
@@ -290,6 +291,9 @@ async fn what_it_may_not_do() {
     };
     let busy = world.host.call_provider(call, world.local.effective.clone(), deadline).await.err().unwrap();
     assert_eq!((busy.code().to_string(), busy.to_string().contains("staging")), ("WL1120".to_owned(), true), "{busy}");
+    // Another process that begins meanwhile clears nothing away of it.
+    host(&world.project).await.sweep().await;
+    assert_eq!(std::fs::read_dir(world.project.home().join("open")).unwrap().count(), 1);
     let before = sound["deploy_id"].as_str().unwrap();
     let done = async {
         while world.deployed().await != [format!("{before} stopped"), format!("d{} runs", number(before) + 1)] {

@@ -1,5 +1,7 @@
 //! Who may what at a server: sessions, keys, people, identity providers, and requests that are sent again; over HTTP, as an attacker would.
 
+#![allow(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,

@@ -4,9 +4,21 @@
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use windlass_tests::{Client, IMAGE, Server, files_with};
+use windlass_tests::{Client, IMAGE, Project, Registry, Server, files_with, root};
 
 const ALL: &str = "/api/v1/admin/environments";
+
+/// A server that has the bundled provider, and nothing else, from a registry that has ended since.
+fn start() -> Server {
+    let registry = Registry::start();
+    let mut project = Project::empty();
+    project.set_env("WINDLASS_REGISTRY", registry.url());
+    project.set_env("WINDLASS_REGISTRY_TOKEN", &registry.token("windlass"));
+    let plugin = root().join("plugins/local");
+    project.windlass(["plugin".as_ref(), "publish".as_ref(), plugin.as_os_str()]).ok();
+    project.windlass(["plugin", "install", "windlass:local", "--grant"]).ok();
+    Server::with(project, &[])
+}
 
 /// A program that goes on, and is known to be well at once.
 fn config() -> Value {
@@ -25,7 +37,7 @@ fn deploy(admin: &Client, id: &str, image: &str) -> Value {
 /// Made, read, changed, listed, deleted: the documented shapes, and what is refused.
 #[test]
 fn environments_are_kept() {
-    let server = Server::start();
+    let server = start();
     let admin = server.admin();
     let providers = admin.get("/api/v1/providers").expect(200).body;
     assert_eq!((&providers[0]["name"], &providers[0]["title"]), (&json!("local"), &json!("This machine")));
@@ -120,7 +132,7 @@ fn environments_are_kept() {
 /// Deployed, looked at, deployed again, gone back: and each is told as it was.
 #[test]
 fn deployments() {
-    let server = Server::start();
+    let server = start();
     let admin = server.admin();
     let id = make(&admin, "staging", config());
     let at = format!("{ALL}/{id}");
@@ -184,7 +196,7 @@ fn deployments() {
 /// One change at a time; and what a crash interrupts is found out by the next look.
 #[test]
 fn a_crash_in_the_middle_of_a_deployment() {
-    let mut server = Server::start();
+    let mut server = start();
     let admin = server.admin();
     let id = make(&admin, "staging", config());
     let first = deploy(&admin, &id, IMAGE);

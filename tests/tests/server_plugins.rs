@@ -46,6 +46,9 @@ fn author(place: &Path, example: &str, name: &str, version: &str, (from, to): (&
     folder
 }
 
+/// A pipeline that uses the plugin.
+const CI: &str = "name: ci\nsteps:\n  - name: greet\n    type: step.greet_c\n    config: { name: Ann }\n";
+
 const AS_IT_IS: (&str, &str) = ("", "");
 const WIDER: (&str, &str) = ("methods: [GET]", "methods: [GET, POST]");
 
@@ -131,19 +134,17 @@ fn from_a_search_to_the_removal() {
     assert_eq!(files(server.project()), before);
 
     // What a pipeline would lose.
-    server
-        .project()
-        .file("ci.yaml", "name: ci\nsteps:\n  - name: greet\n    type: step.greet_c\n    config: { name: Ann }\n");
+    admin.post("/api/v1/workflows", json!({ "yaml": CI })).expect(201);
     release(server.project(), "rust", "acme:greet", "2.0.0", AS_IT_IS);
     let major = plan(&admin, "acme:greet", "2.0.0");
     let breaks = major["breaks"].as_array().unwrap();
-    assert!(breaks.iter().any(|line| line.as_str().unwrap().starts_with("ci.yaml:")), "{breaks:?}");
+    assert!(breaks.iter().any(|line| line.as_str().unwrap().starts_with("ci:")), "{breaks:?}");
     let steps = major["changes"][0]["steps"].as_array().unwrap();
     assert!(steps.contains(&json!({ "words": "step.greet_c is gone", "breaking": true })), "{steps:?}");
 
     // Agreed to, it is installed.
     let updated = admin.post("/api/v1/plugins", agree(&plan(&admin, "acme:greet", "1.1.0"))).expect(201).body;
-    assert_eq!((&updated["version"], &updated["used_by"]), (&json!("1.1.0"), &json!(["ci.yaml"])));
+    assert_eq!((&updated["version"], &updated["used_by"]), (&json!("1.1.0"), &json!(["ci"])));
     server.end();
     server.restart();
     let admin = server.admin();
@@ -153,7 +154,7 @@ fn from_a_search_to_the_removal() {
 
     // What is used is not removed behind anybody's back.
     let refused = admin.delete("/api/v1/plugins/acme/greet").expect(409).body;
-    assert_eq!((&refused["code"], &refused["blockers"]), (&json!("WL0831"), &json!(["ci.yaml uses it"])));
+    assert_eq!((&refused["code"], &refused["blockers"]), (&json!("WL0831"), &json!(["ci uses it"])));
     admin.delete("/api/v1/plugins/acme/greet?force=true").expect(204);
     admin.delete("/api/v1/plugins/acme/greet").expect(404);
     assert_eq!(admin.get("/api/v1/plugins").expect(200).body, json!([]));
@@ -291,9 +292,13 @@ fn registries_are_one_market() {
 /// What a plugin may is narrowed, and never widened over what it asks for.
 #[test]
 fn grants_are_narrowed() {
-    let server = Server::start();
+    let registry = Registry::start();
+    let project = project_at(&registry);
+    release(&project, "c", "acme:greet", "1.0.0", AS_IT_IS);
+    project.windlass(["plugin", "install", "acme:greet", "--grant"]).ok();
+    let server = Server::with(project, &[]);
     let admin = server.admin();
-    let address = "/api/v1/plugins/examples/greet-c/grants";
+    let address = "/api/v1/plugins/acme/greet/grants";
     let all = admin.get(address).expect(200).body;
     assert_eq!(all["granted"], all["asked"]);
     let mut narrow = all["granted"].clone();
@@ -310,7 +315,7 @@ fn grants_are_narrowed() {
         assert_eq!(problem["errors"][0]["pointer"], "/granted", "{wrong}");
     }
     assert_eq!(files(server.project()), before);
-    admin.put("/api/v1/plugins/examples/nothing/grants", json!({ "granted": {} })).expect(404);
+    admin.put("/api/v1/plugins/acme/nothing/grants", json!({ "granted": {} })).expect(404);
 }
 
 /// The documented interface's view of the same.
@@ -374,7 +379,7 @@ fn module_schemas() {
 /// A secret is written, and nothing ever tells its value.
 #[test]
 fn secrets_are_only_written() {
-    let server = Server::start();
+    let server = Server::with(Project::empty(), &[]);
     let admin = server.admin();
     let value = "hunter2-and-more";
     let set = json!({ "value": value, "hosts": ["api.a.test"] });

@@ -1,5 +1,7 @@
 //! Workflow templates and pipelines of them, at the addresses of the documented interface and with its own requests.
 
+#![allow(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 use serde_json::{Value, json};
 use std::{
     process::Command,

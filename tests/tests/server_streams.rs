@@ -1,5 +1,7 @@
 //! Following runs and logs through a real server; what runs have made, and what tests and scanners said.
 
+#![allow(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -291,7 +293,7 @@ steps:
                 let sent = log.next().expect("it goes on until then");
                 match sent.name.as_str() {
                     "lines" => {
-                        sent.data.as_array().unwrap().iter().for_each(|line| said += line["text"].as_str().unwrap())
+                        sent.data.as_array().unwrap().iter().for_each(|line| said += line["text"].as_str().unwrap());
                     }
                     "restarted" => said.clear(),
                     other => panic!("{other} before the end"),

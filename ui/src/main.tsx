@@ -4,6 +4,7 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { queryClient } from './api/client'
 import { router } from './app/router'
+import './pages/palette'
 import './styles/tokens.css'
 import './styles/base.css'
 

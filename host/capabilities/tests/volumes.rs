@@ -42,6 +42,7 @@ fn another_run(world: &World, run: &str) -> World {
         records: Default::default(),
         masker: windlass_capabilities::Masker::new(),
         permissions: world.permissions.clone(),
+        environment: None,
         created_before: Vec::new(),
         volumes: world.volumes.clone(),
         deadline: world.deadline,

@@ -35,7 +35,7 @@ mod traces;
 pub use error::DriverError;
 pub use host::{Claim, Grants, Host, HostSettings, NewRun, Workspace, new_run_id};
 pub use log_file::CONTAINER_LOG_BYTES;
-pub use provider::{PROVIDER_LOG_LINE_BYTES, PROVIDER_LOG_LINES, ProviderFailure, ProviderReport};
+pub use provider::{MAX_PROVIDER_LOG_LINES, PROVIDER_LOG_LINE_BYTES, ProviderFailure, ProviderReport};
 pub use request::{Asked, Request};
 pub use run::{Ending, Notice, Stop, Terms, Waits, carry_out};
 pub use windlass_store::Labels;

@@ -31,7 +31,7 @@ use windlass_runtime::{CallError, CallLimits, PluginDiagnostic, ProviderErrorKin
 use windlass_store::RunLock;
 
 /// Lines of a call's log that are kept, the last ones: a page of them. A deployment's own log is the engine's.
-pub const PROVIDER_LOG_LINES: usize = 200;
+pub const MAX_PROVIDER_LOG_LINES: usize = 200;
 
 /// Bytes of one of these lines; what is over is left out. A line of a terminal, many times over.
 pub const PROVIDER_LOG_LINE_BYTES: usize = 4096;
@@ -88,6 +88,8 @@ impl ProviderFailure {
 
 impl Host {
     /// Asks a provider to do something for an environment, within `deadline`.
+    ///
+    /// The configuration is one that `windlass_manifest::check_environment` finds no fault with: this is not checked here.
     ///
     /// `permissions` are what the plugin asks for and was granted. Where they say `from-config`, they mean what stands in the
     /// environment's configuration and in the call's arguments.
@@ -256,7 +258,7 @@ struct Kept {
 
 impl Kept {
     fn keep(&mut self, line: &[u8]) {
-        if self.lines.len() == PROVIDER_LOG_LINES {
+        if self.lines.len() == MAX_PROVIDER_LOG_LINES {
             self.lines.pop_front();
         }
         self.lines.push_back(String::from_utf8_lossy(line).into_owned());
@@ -305,12 +307,12 @@ mod tests {
 
         lines.append(LogStream::Stdout, &b"x".repeat(PROVIDER_LOG_LINE_BYTES + 1));
         lines.append(LogStream::Stdout, b"y\n");
-        for n in 0..PROVIDER_LOG_LINES - 1 {
+        for n in 0..MAX_PROVIDER_LOG_LINES - 1 {
             lines.append(LogStream::Plugin, format!("{n}\n").as_bytes());
         }
         let taken = lines.taken();
-        assert_eq!((taken.len(), taken[0].len()), (PROVIDER_LOG_LINES, PROVIDER_LOG_LINE_BYTES));
-        for n in 0..=PROVIDER_LOG_LINES {
+        assert_eq!((taken.len(), taken[0].len()), (MAX_PROVIDER_LOG_LINES, PROVIDER_LOG_LINE_BYTES));
+        for n in 0..=MAX_PROVIDER_LOG_LINES {
             lines.append(LogStream::Plugin, format!("{n}\n").as_bytes());
         }
         assert_eq!(lines.taken().first().map(String::as_str), Some("1"));

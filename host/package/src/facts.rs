@@ -75,3 +75,36 @@ pub fn undeclared(imports: &BTreeSet<Interface>, permissions: &Permissions) -> V
     let declared = permissions.interfaces();
     imports.iter().copied().filter(|interface| !interface.always_granted() && !declared.contains(interface)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_component_may_be() {
+        let check = |kinds: &[PluginKind], imports: &[Interface], expect: &str| {
+            let facts = Inspection {
+                kinds: kinds.iter().copied().collect(),
+                imports: imports.iter().copied().collect(),
+                wasi: Vec::new(),
+                unknown_imports: Vec::new(),
+                contract: semver::Version::new(0, 1, 0),
+                exports: Vec::new(),
+                size: 1,
+                language: None,
+            };
+            let asked: Permissions = serde_json::from_str(r#"{"artifacts": {"read": true}, "state": true}"#).unwrap();
+            let found = check_facts("acme:x", &facts, &asked).err().map_or_else(String::new, |error| error.to_string());
+            assert!(found.contains(expect) && found.is_empty() == expect.is_empty(), "{found}");
+        };
+        use Interface::{Artifacts, Http, State};
+        use PluginKind::{Provider, Scanner, Step};
+        check(&[Step], &[Artifacts, State], "");
+        check(&[Provider], &[State], "");
+        check(&[Step, Provider], &[State], "");
+        check(&[Scanner], &[], "it exports neither windlass:plugin/step nor windlass:plugin/provider");
+        check(&[Provider], &[Artifacts], "imports `artifacts`, which belong to runs");
+        check(&[Step, Provider], &[Artifacts], "put the step into a plugin of its own");
+        check(&[Provider], &[Http], "http");
+    }
+}

@@ -47,6 +47,9 @@ impl Container for Started {
     async fn wait(&self) -> Result<Exit, ContainerError> {
         Ok(Exit { code: 3, out_of_memory: false, timed_out: true })
     }
+    async fn wait_for(&self, _: u32) -> Result<Option<Exit>, ContainerError> {
+        Ok(None)
+    }
     async fn captured(&self, _: Output) -> String {
         format!("printed {}", self.0)
     }

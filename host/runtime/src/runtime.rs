@@ -124,7 +124,7 @@ impl FromIterator<Interface> for Set {
 /// A component that is mapped.
 struct Loaded {
     component: Component,
-    /// What it is for, by its exports.
+    /// What it can be called as, by its exports.
     kinds: BTreeSet<PluginKind>,
     /// Imported with functions, and not always granted.
     needs: Set,
@@ -585,9 +585,12 @@ impl Loaded {
             if !imports::speaks(version) {
                 return Err(format!("it is built for version {version} of the contract"));
             }
-            kinds.insert(kind);
+            // Nothing calls scanners yet.
+            if kind != PluginKind::Scanner {
+                kinds.insert(kind);
+            }
         }
-        if !kinds.contains(&PluginKind::Step) && !kinds.contains(&PluginKind::Provider) {
+        if kinds.is_empty() {
             let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
             return Err(format!("it is neither a step plugin nor a provider: it exports {exports}"));
         }

@@ -40,8 +40,3 @@ pub(crate) fn router(app: &App) -> Router {
 async fn no_such_method() -> Problem {
     Problem::new(Kind::Method, "this address does not take this method")
 }
-
-/// What a seam answers until its part is there.
-fn unfinished<T>() -> Result<T, Problem> {
-    Err(Problem::new(Kind::Internal, "this part is not there yet"))
-}

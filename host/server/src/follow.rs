@@ -83,8 +83,8 @@ struct Shared {
 enum After {
     /// These items.
     Items(Vec<(Place, Bytes)>),
-    /// Some have fallen out, this one as the last.
-    Fallen(Place),
+    /// Some of them have fallen out.
+    Fallen,
     /// Nothing yet.
     Nothing,
     /// Nothing, and nothing will come.
@@ -172,7 +172,7 @@ impl Followed {
         if let Some(fallen) = told.fallen
             && place.is_none_or(|place| place < fallen)
         {
-            return After::Fallen(fallen);
+            return After::Fallen;
         }
         let from = told.window.partition_point(|(each, _)| Some(*each) <= place);
         // As much as a connection takes at once; the rest is asked for then.
@@ -356,7 +356,7 @@ impl crate::streams::Source for Follower {
                     self.replay = None;
                     self.ready.extend(items);
                 }
-                After::Fallen(_) => {
+                After::Fallen => {
                     if let Err(why) = self.replay().await {
                         tracing::error!(run = %self.followed.run, "the run cannot be told again: {why}");
                         return None;

@@ -410,6 +410,10 @@ pub(crate) async fn set_grants(
     name: &PluginName,
     granted: Value,
 ) -> Result<InstalledPlugin, Problem> {
+    // A list would be read as an object whose fields come one after the other.
+    if !granted.is_object() {
+        return Err(Problem::field("/granted", "write an object, as it stands in the grants file"));
+    }
     let granted: Permissions =
         serde_json::from_value(granted).map_err(|error| Problem::field("/granted", error.to_string()))?;
     check_permissions(&granted).map_err(|why| Problem::field("/granted", why))?;
@@ -440,13 +444,6 @@ pub(crate) async fn set_grants(
     let detail = json!({ "before": words(&before), "after": words(&granted) });
     app.audit(caller, "plugin.grant", &name.to_string(), detail).await?;
     row(app, name).await
-}
-
-impl App {
-    /// The pipelines that use plugins.
-    pub(crate) async fn pipelines(&self) -> Result<Vec<Pipeline>, Problem> {
-        Ok(windlass_project::pipelines(self.plugins().project()))
-    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,14 @@ struct StatusLabels {
     status: String,
 }
 
+/// What is counted when it is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Now {
+    pub(crate) active_runs: u64,
+    pub(crate) open_gates: u64,
+    pub(crate) open_streams: u64,
+}
+
 /// See the module.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -52,8 +60,7 @@ pub(crate) struct Metrics {
     deliveries: Family<StatusLabels, Counter>,
     active_runs: Gauge,
     open_gates: Gauge,
-    /// Streams of events and logs that somebody reads.
-    pub(crate) streams: Gauge,
+    open_streams: Gauge,
 }
 
 impl Metrics {
@@ -68,7 +75,7 @@ impl Metrics {
             deliveries: Family::default(),
             active_runs: Gauge::default(),
             open_gates: Gauge::default(),
-            streams: Gauge::default(),
+            open_streams: Gauge::default(),
         };
         let to = &mut metrics.registry;
         to.register("http_requests", "Requests by route, method and status", metrics.requests.clone());
@@ -82,7 +89,7 @@ impl Metrics {
         to.register("trigger_deliveries", "What came to triggers, by what became of it", metrics.deliveries.clone());
         to.register("active_runs", "Runs that go on or wait for a place", metrics.active_runs.clone());
         to.register("open_gates", "Gates that wait for people or a time", metrics.open_gates.clone());
-        to.register("open_streams", "Streams of events and logs that somebody reads", metrics.streams.clone());
+        to.register("open_streams", "Streams of events and logs that somebody reads", metrics.open_streams.clone());
         metrics
     }
 
@@ -105,10 +112,12 @@ impl Metrics {
         self.deliveries.get_or_create(&StatusLabels { status: status.to_owned() }).inc();
     }
 
-    /// All of it as text, with what is counted at this moment.
-    pub(crate) fn render(&self, active_runs: u64, open_gates: u64) -> String {
-        self.active_runs.set(i64::try_from(active_runs).unwrap_or(i64::MAX));
-        self.open_gates.set(i64::try_from(open_gates).unwrap_or(i64::MAX));
+    /// All of it as text, with what there is at this moment.
+    pub(crate) fn render(&self, now: Now) -> String {
+        let counted = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.active_runs.set(counted(now.active_runs));
+        self.open_gates.set(counted(now.open_gates));
+        self.open_streams.set(counted(now.open_streams));
         let mut text = String::new();
         // Writing into a text cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -127,7 +136,7 @@ mod tests {
         metrics.request("/".into(), &Method::from_bytes(b"BREW").unwrap(), 405, Duration::from_millis(3));
         metrics.run_ended(Outcome::TimedOut, Duration::from_secs(3));
         metrics.delivery("started");
-        let text = metrics.render(2, 1);
+        let text = metrics.render(Now { active_runs: 2, open_gates: 1, open_streams: 3 });
         let (mut families, mut units) = (0, 0);
         for line in text.lines() {
             let Some(name) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()) else { continue };

@@ -12,12 +12,14 @@ use std::{
 use windlass_package::{Home, Installed, PackageError, grants, lock};
 
 type Stamp = Option<(SystemTime, u64)>;
+/// What the two files were when they were read, and what they said.
+type Read = ([Stamp; 2], Arc<Vec<Installed>>);
 
 /// See the module.
 pub(crate) struct Plugins {
     home: Home,
     project: PathBuf,
-    read: Mutex<Option<([Stamp; 2], Arc<Vec<Installed>>)>>,
+    read: Mutex<Option<Read>>,
     turn: tokio::sync::Mutex<()>,
     market: Market,
 }

@@ -160,7 +160,7 @@ impl Seen {
 /// Why something did not succeed.
 pub(crate) fn reason(reason: &Reason) -> ReasonView {
     let exit_code = match reason.kind {
-        ReasonKind::NonZeroExit { code } => Some(i32::try_from(code).unwrap_or(i32::MAX)),
+        ReasonKind::NonZeroExit { code } => Some(code),
         _ => None,
     };
     let kind = match serde_json::to_value(reason.kind) {

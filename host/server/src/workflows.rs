@@ -43,6 +43,8 @@ const MAX_LOADING: usize = 2;
 pub(crate) const MAX_KEPT: usize = 256;
 /// How long the message of a version may be, in characters: a line or two in a list.
 const MAX_MESSAGE_CHARS: usize = 500;
+/// How many deployed pipelines are read at once, where all are asked for.
+const PIPELINES_AT_ONCE: u32 = 200;
 /// How a text is called that has no name yet.
 const UNNAMED: &str = "pipeline.yaml";
 
@@ -157,6 +159,22 @@ impl App {
         });
         let loaded = loaded.await.map_err(Problem::internal)?.map_err(|error| Problem::told(Kind::Upstream, &error))?;
         Ok(Checked { plan: loaded.plan, found: loaded.diagnostics })
+    }
+
+    /// Every deployed pipeline, with what it runs: for whoever asks what another set of plugins would mean for them.
+    pub(crate) async fn pipelines(&self) -> Result<Vec<windlass_project::Pipeline>, Problem> {
+        let (mut all, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.records().workflows(None, after.as_deref(), PIPELINES_AT_ONCE).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            after = Some(last.name.clone());
+            for workflow in page {
+                let Some(found) = self.records().workflow_text(&workflow.name, None).await? else { continue };
+                let source = Source { name: workflow.name, text: found.yaml };
+                let workflows = self.deployed_beside(&source, None).await?;
+                all.push(windlass_project::Pipeline { source, workflows });
+            }
+        }
     }
 
     /// The deployed pipelines that a text runs, and those that they run in turn; `own` stands for what is deployed under its name.

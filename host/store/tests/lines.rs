@@ -1,5 +1,7 @@
 //! A log by its lines: the index of them is another way to the same lines, whatever the log is.
 
+#![allow(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 use proptest::prelude::*;
 use std::{fs, path::Path};
 use windlass_contract::{RunId, StepName};

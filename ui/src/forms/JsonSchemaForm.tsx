@@ -170,8 +170,7 @@ function Control({
   }
 }
 
-const shownChoice = (value: unknown): string | undefined =>
-  value === undefined || value === null ? undefined : String(value as never)
+const shownChoice = (value: unknown): string | undefined => (value === undefined || value === null ? undefined : String(value))
 
 const NONE = ' none' // no enum has it: names do not begin with a space
 

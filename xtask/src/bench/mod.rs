@@ -32,6 +32,7 @@ mod shapes;
 mod sqlite;
 mod steps;
 mod streams;
+mod webhooks;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -82,6 +83,8 @@ enum Part {
     Install,
     /// Following runs and logs of a server: how soon, and a thousand at once.
     Streams,
+    /// 5,000 signed webhooks to a server, and the beginning of their runs.
+    ServerWebhooks,
 }
 
 /// Measures what was asked for.
@@ -133,6 +136,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     if wants(Part::Install) {
         install::measure(&mut report).await.context("install")?;
+    }
+    if wants(Part::ServerWebhooks) {
+        webhooks::measure(&mut report).await.context("webhooks")?;
     }
     if wants(Part::Streams) {
         streams::measure(&mut report).await.context("streams")?;

@@ -24,15 +24,15 @@ const STEPS: usize = 200;
 /// 100 MB in lines of 100 bytes.
 const LINES: usize = 1_000_000;
 
-struct Served {
+pub(super) struct Served {
     project: Project,
     running: Running,
-    url: String,
-    http: reqwest::Client,
+    pub(super) url: String,
+    pub(super) http: reqwest::Client,
 }
 
 impl Served {
-    fn start() -> anyhow::Result<Served> {
+    pub(super) fn start() -> anyhow::Result<Served> {
         let project = Project::new();
         let folder = project.folder().display().to_string();
         let mut running = project.spawn(["--project", &folder, "server", "--listen", "127.0.0.1:0"]);
@@ -45,7 +45,7 @@ impl Served {
         Ok(Served { project, running, url, http })
     }
 
-    async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+    pub(super) async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         let answer = self.http.post(format!("{}{path}", self.url)).json(&body).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "{path} answered {status}: {text}");

@@ -94,7 +94,7 @@ pub(crate) fn rows(found: &[Diagnostic], yaml: &str) -> Vec<DiagnosticRow> {
 
 /// What each plugin of a plan may do, those of sub-runs too.
 fn permissions(plan: &Plan, installed: &[Installed]) -> Vec<StepPermission> {
-    fn plugins<'a>(plan: &'a Plan, found: &mut BTreeSet<String>) {
+    fn plugins(plan: &Plan, found: &mut BTreeSet<String>) {
         found.extend(plan.plugin_steps().map(|(_, work)| work.plugin.to_string()));
         plan.workflows.values().for_each(|sub| plugins(sub, found));
     }

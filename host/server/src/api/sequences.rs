@@ -74,8 +74,9 @@ pub(crate) struct PipelineStep {
 pub(crate) struct PipelineStepInput {
     /// Which template.
     pub template_id: u64,
-    /// Its name; not read.
+    /// Its name. It is taken, as the documented interface has it, and not used: the template's own name is told.
     #[serde(default)]
+    #[allow(dead_code, reason = "the documented interface has it")]
     pub template_name: Option<String>,
     /// `stop` (the default) or `continue`.
     #[serde(default)]

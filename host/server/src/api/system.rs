@@ -99,8 +99,12 @@ fn told(checks: Vec<Check>) -> (StatusCode, Json<Health>) {
 /// Measures, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "system", responses((status = 200, content_type = "application/openmetrics-text", body = String)))]
 async fn metrics(State(app): State<App>, _: Viewer) -> Result<impl IntoResponse, Problem> {
-    let gates = app.host().store().count_gates().await?;
-    let text = app.metrics().render(app.runs().count() as u64, gates);
+    let now = metrics::Now {
+        active_runs: app.runs().count() as u64,
+        open_gates: app.host().store().count_gates().await?,
+        open_streams: app.streams().count() as u64,
+    };
+    let text = app.metrics().render(now);
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
 }
 

@@ -162,6 +162,7 @@ async fn begin_some(app: &App) -> Result<Round, Problem> {
     let begun: Vec<_> = stream::iter(rows).map(|row| begin(app, row)).buffer_unordered(BEGIN_AT_ONCE).collect().await;
     let settled: Vec<Settled> = begun.iter().flatten().cloned().collect();
     app.records().settle(&settled).await?;
+    settled.iter().for_each(|each| app.metrics().delivery(&each.status));
     Ok(if settled.len() < begun.len() { Round::Busy } else { Round::More })
 }
 

@@ -24,8 +24,8 @@ mod spec;
 pub(crate) use deliver::start;
 pub(crate) use spec::TriggerSpec;
 
-use crate::{App, Problem, clock::now_ms, problem::Kind};
-use axum::http::{HeaderMap, header};
+use crate::{App, Problem, clock::now_ms, problem::Kind, secrets};
+use axum::http::HeaderMap;
 use deliver::Inbox;
 use github::{Filters, Meant};
 use jiff::Timestamp;
@@ -210,16 +210,6 @@ fn stored_spec(spec: &TriggerSpec) -> Result<String, Problem> {
 }
 
 impl App {
-    /// Does something with the vault, on a thread that may wait.
-    async fn with_vault<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Vault) -> Result<T, VaultError> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let app = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(app.vault())).await.map_err(Problem::internal)?;
-        done.map_err(Problem::internal)
-    }
-
     /// Makes a trigger; with what its requests are to be signed with, where it takes any.
     pub(crate) async fn create_trigger(
         &self,
@@ -256,7 +246,7 @@ impl App {
             // Before the trigger: one without a secret would refuse everything. A secret without a trigger goes at the next start.
             let (name, _) = secret_names(&row.id)?;
             let value = SecretValue::new(secret.clone().into_bytes());
-            self.with_vault(move |vault| vault.set(&name, &value, &[])).await?;
+            secrets::vault(self, move |vault| vault.set(&name, &value, &[])).await?;
         }
         self.records().insert_trigger(&row).await?;
         let live = triggers.put(Live::new(row)?);
@@ -325,7 +315,7 @@ impl App {
 
     async fn remove_secrets(&self, ids: Vec<String>) -> Result<(), Problem> {
         let names: Vec<_> = ids.iter().map(|id| secret_names(id)).collect::<Result<_, _>>()?;
-        self.with_vault(move |vault| {
+        secrets::vault(self, move |vault| {
             for name in names.iter().flat_map(|(present, before)| [present, before]) {
                 match vault.remove(name) {
                     Ok(()) | Err(VaultError::NotFound { .. }) => {}
@@ -339,7 +329,7 @@ impl App {
 
     /// Removes the secrets of triggers that are not there: of one that was being made or deleted when the server ended.
     async fn sweep_secrets(&self) -> Result<(), Problem> {
-        let kept = self.with_vault(Vault::list).await?;
+        let kept = secrets::vault(self, Vault::list).await?;
         let mut ids: Vec<String> = kept
             .iter()
             .filter_map(|secret| secret.name.strip_prefix("triggers/"))
@@ -364,7 +354,7 @@ impl App {
         let (present, before) = secret_names(id)?;
         let row = TriggerRow { before_until_ms: Some(now_ms() + BEFORE_MS), ..live.row.clone() };
         let kept = present.clone();
-        self.with_vault(move |vault| {
+        secrets::vault(self, move |vault| {
             let (value, _) = vault.get(&kept)?;
             vault.set(&before, &value, &[])
         })
@@ -372,7 +362,7 @@ impl App {
         // In this order: at no moment is the secret refused that the sender has.
         self.records().update_trigger(&row).await?;
         let value = SecretValue::new(secret.clone().into_bytes());
-        self.with_vault(move |vault| vault.set(&present, &value, &[])).await?;
+        secrets::vault(self, move |vault| vault.set(&present, &value, &[])).await?;
         Ok((triggers.put(Live::new(row)?), secret))
     }
 
@@ -381,7 +371,7 @@ impl App {
             .get_or_try_init(|| async {
                 let (present, before) = secret_names(&live.row.id)?;
                 let until_ms = live.row.before_until_ms.filter(|until_ms| now_ms() < *until_ms);
-                self.with_vault(move |vault| {
+                secrets::vault(self, move |vault| {
                     let (present, _) = vault.get(&present)?;
                     let before = match until_ms {
                         None => None,
@@ -390,6 +380,8 @@ impl App {
                     Ok(Secrets { present, before })
                 })
                 .await
+                // A secret that somebody has removed is a fault here, and says nothing to who sends.
+                .map_err(|problem| Problem::internal(format!("the trigger {}: {}", live.row.id, problem.detail)))
             })
             .await
     }

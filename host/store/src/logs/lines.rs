@@ -141,7 +141,7 @@ mod tests {
     fn cut(mut lines: Lines, frames: &[(LogStream, &[u8])]) -> Vec<(u64, LogStream, String, u64)> {
         let mut seen = Vec::new();
         let mut each = |line: Line<'_>| {
-            seen.push((line.number, line.stream, String::from_utf8_lossy(line.bytes).into(), line.cut))
+            seen.push((line.number, line.stream, String::from_utf8_lossy(line.bytes).into(), line.cut));
         };
         for (stream, bytes) in frames {
             lines.push(&Frame { at_ms: 1, stream: *stream, bytes: bytes.to_vec().into() }, &mut each);

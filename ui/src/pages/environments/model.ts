@@ -65,17 +65,17 @@ export function toInput(
   config: Config,
   edits: Readonly<Record<string, SecretEdit>>,
 ): { config: Config; secrets: Record<string, string> } {
-  const sent: Config = { ...config }
-  const secrets: Record<string, string> = {}
-  for (const [name, edit] of Object.entries(edits)) {
-    if (edit.kind === 'set' && edit.value !== '') {
-      secrets[name] = edit.value
-      delete sent[name]
-    }
-    if (edit.kind === 'remove') secrets[name] = ''
-    if (edit.kind === 'refer' && edit.reference !== '') sent[name] = edit.reference
-  }
-  return { config: sent, secrets }
+  const all = Object.entries(edits)
+  const own = all.flatMap(([name, edit]): [string, string][] =>
+    edit.kind === 'set' && edit.value !== '' ? [[name, edit.value]] : [],
+  )
+  const removed = all.flatMap(([name, edit]): [string, string][] => (edit.kind === 'remove' ? [[name, '']] : []))
+  const referred = all.flatMap(([name, edit]): [string, string][] =>
+    edit.kind === 'refer' && edit.reference !== '' ? [[name, edit.reference]] : [],
+  )
+  // A reference would count over the value that was just set.
+  const open = Object.entries(config).filter(([name]) => !own.some(([set]) => set === name))
+  return { config: Object.fromEntries([...open, ...referred]), secrets: Object.fromEntries([...own, ...removed]) }
 }
 
 /** Errors of the server, by the pointer that the form knows them under: those of `/config` without that, the rest as they are. */

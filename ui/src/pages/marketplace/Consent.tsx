@@ -243,6 +243,11 @@ function Consent({ wanted, onClose }: { wanted: Wanted; onClose: () => void }) {
               <p>What is new is marked. If you refuse, the version that is installed stays, and may no more than before.</p>
             </Notice>
           )}
+          {plan.changes.length === 0 && (
+            <Notice tone="ok" title="There is nothing to do">
+              <p>What is asked for is installed as it is.</p>
+            </Notice>
+          )}
           <Plan plan={plan} />
           {mustTick && (
             <div className={css.mustTick}>

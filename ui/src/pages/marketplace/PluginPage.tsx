@@ -32,7 +32,17 @@ import { Table } from '@/ui/Table'
 import { Tabs } from '@/ui/Tabs'
 import { Time } from '@/ui/Time'
 import { ConsentDialog, type Wanted } from './Consent'
-import { hostOf, nameParts, releaseStatus, schemaRows, stepSnippet, STATE_MEANS, type SchemaRow, type StepPage } from './model'
+import {
+  hostOf,
+  nameParts,
+  releaseStatus,
+  schemaRows,
+  sentence,
+  stepSnippet,
+  STATE_MEANS,
+  type SchemaRow,
+  type StepPage,
+} from './model'
 import { KindBadge, Monogram, Permissions, PluginName, ReleaseBadge, VerifiedMark } from './parts'
 import { RemoveDialog } from './Remove'
 import type { PLUGIN_TABS } from './routes'
@@ -209,10 +219,10 @@ function Versions({
             end: true,
             cell: (row) => {
               const { state } = releaseStatus(row.status)
-              if (row.version === installed || state === 'removed' || state === 'quarantined') return null
+              if (row.version === installed || state !== 'ok') return null
               return (
                 <MayButton needs="admin" size="small" onClick={() => onInstall(row.version)}>
-                  Look into it
+                  Install…
                 </MayButton>
               )
             },
@@ -323,7 +333,7 @@ function Security({ data }: { data: MarketPlugin }) {
   return (
     <div className={css.stack}>
       <Notice tone={tone} title={title}>
-        <p>{data.verification_words}</p>
+        <p>{sentence(data.verification_words).replace(/\.?$/, '.')}</p>
         <p>{means}</p>
       </Notice>
       <Card title="What is pinned">

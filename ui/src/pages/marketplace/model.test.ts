@@ -74,11 +74,13 @@ describe('words', () => {
     ['acme:docker-build', 'DB'],
     ['x', 'X'],
   ])('the monogram of %s is %s', (name, letters) => expect(monogram(name)).toBe(letters))
-  it('are alarming where values of secrets are read, or containers go on', () => {
+  it('are alarming where values of secrets are read, containers go on, or nobody has named what is meant', () => {
     expect(alarm('secrets-reveal')).toBeDefined()
     expect(alarm('containers', 'start containers; WHICH GO ON when it is done')).toBeDefined()
-    expect(alarm('containers', 'start containers')).toBeUndefined()
-    expect(alarm('http')).toBeUndefined()
+    expect(alarm('http', 'send GET requests to *.slack.com')).toBeDefined()
+    expect(alarm('containers', 'start containers from ghcr.io/acme/*; without a network')).toBeDefined()
+    expect(alarm('containers', 'start containers from rust:*; without a network')).toBeUndefined()
+    expect(alarm('http', 'send GET requests to slack.com')).toBeUndefined()
   })
   it('of a status that is not known say so', () => {
     expect(releaseStatus({ state: 'yanked', reason: 'broken' })).toEqual({ state: 'yanked', reason: 'broken' })

@@ -39,6 +39,13 @@ export function alarm(capability: string, words = ''): string | undefined {
   if (capability === 'containers' && words.includes('WHICH GO ON')) {
     return 'What it starts goes on when the step or deployment is done, until somebody removes it.'
   }
+  // The same rules as the server's, which marks them in a plan.
+  if (capability === 'http' && words.includes('*')) {
+    return 'The pattern stands for hosts that nobody has named: what it gets to see could be sent to any of them.'
+  }
+  if (capability === 'containers' && words.split(/[ ,;]/).some((image) => image.split('/').at(-1)?.startsWith('*'))) {
+    return 'The pattern stands for images that nobody has named.'
+  }
   return undefined
 }
 

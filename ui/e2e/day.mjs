@@ -1,0 +1,238 @@
+// A newcomer's day: sign in, find a plugin, read what it may, install it, write a pipeline, run it, approve, repeat what failed, make an
+// environment, and refuse an update that asks for more. Started by tests/tests/browser.rs, which gives it a server:
+//
+//   WINDLASS_URL, WINDLASS_KEY  the server, and its administrator's key
+//   IMAGE                       an image that the container engine has
+//   PICTURES                    where pictures of each page are kept
+//
+// Every page that it comes to is looked at by axe in both themes. One serious finding, or one error in the browser's console, and the day
+// has gone wrong.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { chromium } from 'playwright-core'
+
+const { WINDLASS_URL: url, WINDLASS_KEY: key, IMAGE: image, PICTURES: pictures } = process.env
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const PATIENCE = 60_000 // milliseconds: two cores that do many other things, too
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split(
+    ' ',
+  ),
+})
+// Its own policy is on: what the pages do must be allowed by it.
+const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, colorScheme: 'light' })
+context.setDefaultTimeout(PATIENCE)
+const page = await context.newPage()
+const errors = []
+// What the server refuses on purpose is told by the browser, too: a sign-in without a session, a pipeline with an error.
+page.on('console', (message) => {
+  if (message.type() === 'error' && !/status of 4\d\d/.test(message.text())) errors.push(message.text())
+})
+page.on('pageerror', (error) => errors.push(error.message))
+
+let steps = 0
+const step = (words) => console.log(`${String((steps += 1)).padStart(2)}. ${words}`)
+const fail = (words) => {
+  throw new Error(words)
+}
+const seen = page.getByText.bind(page)
+const button = (name, options) => page.getByRole('button', { name, ...options })
+const link = (name, options) => page.getByRole('link', { name, ...options })
+
+let pictured = 0
+/** A picture of the page, and what axe says of it, in both themes; and whether it fits a phone. */
+async function look(name) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await page.waitForTimeout(150) // the colours' own transition
+    await page.screenshot({ path: `${pictures}/${String(pictured).padStart(2, '0')}-${name}-${colorScheme}.png` })
+    // By the debugger: the page's own policy allows no script of ours, as it should be.
+    await page.evaluate(axe)
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))
+    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    for (const { id, help, nodes } of serious) {
+      errors.push(`axe, ${name}, ${colorScheme}: ${id}: ${help}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`)
+    }
+  }
+  await page.emulateMedia({ colorScheme: 'light' })
+  await page.setViewportSize({ width: 360, height: 740 })
+  await page.waitForTimeout(150)
+  await page.screenshot({ path: `${pictures}/${String(pictured).padStart(2, '0')}-${name}-phone.png` })
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+  if (wide > 0) errors.push(`${name}: at 360 px the page is ${wide} px too wide`)
+  await page.setViewportSize({ width: 1360, height: 900 })
+  pictured += 1
+}
+
+const editor = () => page.locator('.cm-content')
+/** Writes into the editor as a person who pastes does. */
+async function write(text) {
+  await editor().click()
+  await page.keyboard.press('Control+a')
+  await page.keyboard.insertText(text)
+}
+
+const day = async () => {
+  step('sign in with the key that the first start has printed')
+  await page.goto(`${url}/runs?status=running`)
+  await page.getByRole('radio', { name: 'Key' }).or(button('Key')).first().click()
+  await page.getByLabel('Key', { exact: true }).last().fill(key)
+  await look('sign-in')
+  await button('Sign in').click()
+  await page.waitForURL(/\/runs\?status=running/) // the address that was wanted outlives the sign-in
+  await look('runs-empty')
+
+  step('find a plugin, although it is written wrong')
+  await link('Marketplace').first().click()
+  await page.getByLabel('Search plugins').fill('shel')
+  await link(/windlass.*shell/i).first().waitFor()
+  await look('marketplace')
+
+  step('read what it may, and install it')
+  await link(/windlass.*shell/i).first().click()
+  await page.getByRole('tab', { name: 'Permissions' }).or(link('Permissions')).first().click()
+  await seen(/run containers/i).first().waitFor()
+  await look('plugin')
+  await button('Install', { exact: true }).click()
+  await button(/Grant and install/).waitFor()
+  await look('consent')
+  const must = page.getByRole('dialog').getByRole('checkbox')
+  if (await must.count()) await must.first().click()
+  await button(/Grant and install/).click()
+  await seen(/shell .* is installed/).first().waitFor()
+
+  step('write a pipeline, with a mistake that is shown at its line')
+  await link('Pipelines').first().click()
+  await look('pipelines-empty')
+  await link(/New pipeline/).first().click()
+  await editor().waitFor()
+  await write(pipeline('comands'))
+  await seen(/comands/).first().waitFor()
+  await seen(/commands/).first().waitFor()
+  await page.locator('.cm-lint-marker-error, .cm-lintRange-error').first().waitFor()
+  await look('editor-error')
+  await write(pipeline('commands'))
+  await page.locator('.cm-lintRange-error').first().waitFor({ state: 'detached' })
+  await look('editor')
+
+  step('run it, and watch its log')
+  await button(/Deploy and run/).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.waitFor({ timeout: 3000 }).catch(() => undefined)
+  if (await dialog.isVisible()) await dialog.getByRole('button', { name: /run/i }).last().click()
+  await page.waitForURL(/\/runs\/r[0-9a-f]+/)
+  await seen('line 3 of the build').first().waitFor()
+  await look('run')
+
+  step('approve at the gate, and see it fail behind it')
+  await button(/^Approve/).first().waitFor()
+  await look('run-gate')
+  await button(/^Approve/).first().click()
+  const confirm = page.getByRole('dialog').getByRole('button', { name: /approve/i })
+  await confirm.waitFor({ timeout: 2000 }).catch(() => undefined)
+  if (await confirm.isVisible()) await confirm.click()
+  await seen('Failed', { exact: false }).first().waitFor()
+  await seen(/exit code 3|exited with 3|code 3/).first().waitFor()
+  await look('run-failed')
+  if (!/fail|✘|✗|×/i.test(await page.title())) fail(`the title does not tell how it ended: ${await page.title()}`)
+
+  step('repeat what failed: what succeeded is taken over')
+  await button(/Rerun/).first().click()
+  await page.getByRole('menuitem', { name: /failed/i }).click()
+  const first = page.url()
+  await page.waitForURL((now) => /\/runs\/r[0-9a-f]+/.test(now.href) && now.href !== first)
+  await seen(/taken over|carried/i).first().waitFor()
+  await look('rerun')
+
+  step('see both runs in the list')
+  await link('Runs').first().click()
+  await seen('release').first().waitFor()
+  await look('runs')
+
+  step('make an environment of the provider on this machine, and test it')
+  await install('windlass:local')
+  await link('Environments').first().click()
+  await look('environments-empty')
+  await link(/New environment/).or(link(/Create/)).first().click()
+  await page.getByLabel('Name', { exact: false }).first().fill('staging')
+  await button('Create the environment').click()
+  await seen('staging').first().waitFor()
+  await button(/Test/).first().click()
+  await seen(/answers|reached|connected|works/i).first().waitFor()
+  await look('environment')
+
+  step('refuse an update that asks for more than it was granted')
+  await install('acme:greet', '=1.0.0')
+  await page.goto(`${url}/marketplace/acme/greet`)
+  await button(/Update to 1\.1\.0/).click()
+  await seen('It asks for more than it was granted').waitFor()
+  await look('update')
+  await button('Leave it as it is').click()
+  await seen('Nothing was changed').waitFor()
+  const kept = await (await page.request.get(`${url}/api/v1/plugins/acme/greet`)).json()
+  if (kept.version !== '1.0.0') fail(`refused, and yet it is ${kept.version}`)
+
+  step('look at the other pages')
+  for (const [path, name] of [
+    ['/approvals', 'approvals'],
+    ['/pipelines', 'pipelines'],
+    ['/pipelines/release', 'pipeline'],
+    ['/marketplace/installed', 'installed'],
+    ['/settings', 'settings'],
+    ['/settings/users', 'users'],
+    ['/settings/secrets', 'secrets'],
+    ['/settings/audit', 'audit'],
+    ['/settings/about', 'about'],
+    ['/nothing-here', 'not-found'],
+  ]) {
+    await page.goto(url + path)
+    await page.waitForLoadState('networkidle').catch(() => undefined)
+    await look(name)
+  }
+}
+
+/** Installs a plugin by the interface, as what is shown is agreed to. */
+async function install(name, version) {
+  const { csrf_token } = await (await page.request.get(`${url}/api/v1/session`)).json()
+  const headers = { 'x-csrf-token': csrf_token, origin: url }
+  const asked = await page.request.post(`${url}/api/v1/plugins/plan`, { headers, data: { name, version }, timeout: PATIENCE })
+  if (!asked.ok()) fail(`${name} cannot be planned: ${await asked.text()}`)
+  const plan = await asked.json()
+  const data = { name, version: plan.changes[0].to, consent: plan.consent }
+  const done = await page.request.post(`${url}/api/v1/plugins`, { headers, data, timeout: PATIENCE })
+  if (!done.ok()) fail(`${name} cannot be installed: ${await done.text()}`)
+}
+
+const pipeline = (commands) => `name: release
+steps:
+  - name: build
+    type: step.shell_exec
+    config:
+      image: ${image}
+      ${commands}:
+        - for n in 1 2 3; do echo "line $n of the build"; sleep 1; done
+  - name: approval
+    type: step.gate
+    config:
+      type: manual
+      self_approval: true
+  - name: ship
+    type: step.shell_exec
+    config:
+      image: ${image}
+      commands: [echo shipping, exit 3]
+`
+
+let wrong
+try {
+  await day()
+} catch (error) {
+  wrong = error
+  await page.screenshot({ path: `${pictures}/where-it-went-wrong.png`, fullPage: true }).catch(() => undefined)
+  console.error(`\nIn step ${steps}, at ${page.url()}:\n${error.message}`)
+}
+for (const error of errors) console.error(`- ${error}`)
+await browser.close()
+process.exit(wrong || errors.length > 0 ? 1 : 0)

@@ -283,7 +283,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn runs_before(&self, run: &RunId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+    pub async fn earlier_runs(&self, run: &RunId, limit: u32) -> Result<Vec<RunId>, StoreError> {
         runs::before(&self.reads, run, limit).await
     }
 

@@ -116,7 +116,7 @@ async fn with_before<T: Send + 'static>(
     format: fn() -> Format<T>,
 ) -> Result<(Reports<T>, Vec<(String, T)>), Problem> {
     let (store, artifacts) = (app.host().store(), app.host().toolbox().artifacts());
-    let before = store.runs_before(run, RUNS_BEFORE).await?;
+    let before = store.earlier_runs(run, RUNS_BEFORE).await?;
     let reports = reports::of_run(artifacts, run, format()).await.map_err(told)?;
     if !reports.read.is_empty() {
         for run in before {

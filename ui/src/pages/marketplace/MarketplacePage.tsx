@@ -126,9 +126,9 @@ function FacetList(props: {
       </div>
     )
   }
-  const plain = (counts: readonly { value: string; count: number }[], label = (value: string) => value) =>
+  const plain = (counts: readonly { value: string; count: number }[] = [], label = (value: string) => value) =>
     counts.map(({ value, count }) => ({ value, count, label: label(value) }))
-  const verified = facets.verified.find(({ value }) => value === 'true')
+  const verified = facets.verified?.find(({ value }) => value === 'true')
   return (
     <>
       <Facet title="Kind" entries={plain(facets.kind, kindPlural)} chosen={search.kind} onChoose={(kind) => onSearch({ kind })} />

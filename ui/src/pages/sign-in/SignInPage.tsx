@@ -1,6 +1,6 @@
 // Signing in: with a password, with a key, or through whoever the server trusts to say who people are.
 import { getRouteApi, useRouter } from '@tanstack/react-router'
-import { useState, type FormEvent } from 'react'
+import { useState, type SubmitEvent } from 'react'
 import { $api, queryClient } from '@/api/client'
 import { placeOfOurs } from '@/app/place'
 import { Mark } from '@/app/Shell'
@@ -26,7 +26,7 @@ export function SignInPage() {
     },
   })
   const shown = ways.data?.password === false ? 'key' : way
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault()
     signIn.mutate({ body: shown === 'key' ? { key: secret.trim() } : { name: name.trim(), password: secret } })
   }
@@ -45,7 +45,9 @@ export function SignInPage() {
             <>
               {ways.data?.oidc.map((provider) => (
                 <Button key={provider.id} asChild className={css.wide}>
-                  <a href={`${provider.url}${provider.url.includes('?') ? '&' : '?'}return_to=${encodeURIComponent(placeOfOurs(to))}`}>
+                  <a
+                    href={`${provider.url}${provider.url.includes('?') ? '&' : '?'}return_to=${encodeURIComponent(placeOfOurs(to))}`}
+                  >
                     Continue with {provider.label}
                   </a>
                 </Button>

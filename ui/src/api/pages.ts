@@ -1,10 +1,8 @@
-// Lists that are read page by page, for `$api.useInfiniteQuery`.
+// Lists that come in pages: how `useInfiniteQuery` goes on.
 
-/**
- * How to go from page to page. The first one has no cursor: null is left out of the query, while `undefined` would become 0, since
- * openapi-react-query takes that as its default.
- */
+/** `null`, not `undefined`, for the first page: openapi-react-query would send `0` for it. */
 export const byCursor = {
-  initialPageParam: null,
+  pageParamName: 'cursor',
+  initialPageParam: null as string | null,
   getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
 }

@@ -96,7 +96,9 @@ function PersonMenu({ onKeys }: { onKeys: () => void }) {
     <Menu
       trigger={
         <Button kind="ghost" aria-label="Your account" style={{ padding: '0 5px' }}>
-          <span className={css.avatar}>{initials ?? <UserRound aria-hidden />}</span>
+          <span className={css.avatar} aria-hidden>
+            {initials ?? <UserRound aria-hidden />}
+          </span>
         </Button>
       }
     >

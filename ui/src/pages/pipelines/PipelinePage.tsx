@@ -2,6 +2,7 @@
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { MoreHorizontal, Pencil, Play, Trash2 } from 'lucide-react'
 import { useState } from 'react'
+import { byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
 import { refresh } from '@/api/refresh'
 import { useCrumb } from '@/app/Crumbs'
@@ -202,16 +203,7 @@ export function PipelinePage() {
 }
 
 function Runs({ name, onRun }: { name: string; onRun: () => void }) {
-  const runs = $api.useInfiniteQuery(
-    'get',
-    '/api/v1/runs',
-    { params: { query: { workflow: name, limit: PAGE } } },
-    {
-      pageParamName: 'cursor',
-      initialPageParam: undefined as string | undefined,
-      getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
-    },
-  )
+  const runs = $api.useInfiniteQuery('get', '/api/v1/runs', { params: { query: { workflow: name, limit: PAGE } } }, byCursor)
   return (
     <Card flush>
       <RunTable
@@ -242,11 +234,7 @@ function Versions({ name, newest }: { name: string; newest: number | undefined }
     'get',
     '/api/v1/workflows/{name}/versions',
     { params: { path: { name }, query: { limit: PAGE } } },
-    {
-      pageParamName: 'cursor',
-      initialPageParam: undefined as string | undefined,
-      getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
-    },
+    byCursor,
   )
   return (
     <Card flush>

@@ -1,6 +1,7 @@
 // The pipelines: how their last runs went, how often they succeed, and how long they take.
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { ListOrdered, Pencil, Play, Plus, Search, Workflow } from 'lucide-react'
+import { byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
 import { Page } from '@/app/Page'
 import { defined } from '@/lib/defined'
@@ -20,11 +21,7 @@ export function PipelinesPage() {
     'get',
     '/api/v1/workflows',
     { params: { query: { ...(q !== undefined && { q }), limit: PAGE } } },
-    {
-      pageParamName: 'cursor',
-      initialPageParam: undefined as string | undefined,
-      getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
-    },
+    byCursor,
   )
   return (
     <Page

@@ -139,8 +139,7 @@ function Shown({ run }: { run: RunAnswer }) {
             </span>
             <span>
               <UserRound aria-hidden />
-              {triggerWords(run.trigger)}
-              {run.by != null && !run.by.startsWith('trigger:') ? ` by ${run.by}`.replace('by hand by', 'by') : ''}
+              {begunBy(run)}
             </span>
             {run.version != null && (
               <span>
@@ -247,6 +246,13 @@ const RunLink = ({ words, id }: { words: string; id: string }) => (
     </Link>
   </span>
 )
+
+/** "by ada", "as a rerun, by ada", "on schedule". */
+function begunBy({ trigger, by }: RunAnswer): string {
+  const person = by == null || by.startsWith('trigger:') ? undefined : `by ${by}`
+  if (person === undefined) return triggerWords(trigger)
+  return trigger === 'manual' ? person : `${triggerWords(trigger)}, ${person}`
+}
 
 /** Why the run stands as it does: what it waits for, what made it fail, what is odd. */
 function Why({ run }: { run: RunAnswer }) {

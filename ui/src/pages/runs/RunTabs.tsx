@@ -1,5 +1,6 @@
 // The tabs of a run besides its overview: tests, findings, artifacts, inputs, and the stored events.
 import { Archive, Bug, Download, FlaskConical } from 'lucide-react'
+import { byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
 import { bytes } from '@/lib/time'
 import { Badge, Button, Card, CopyButton, Duration, EmptyState, ErrorState, Skeleton, Table, Time } from '@/ui'
@@ -231,11 +232,7 @@ export function EventsTab({ id }: { id: string }) {
     'get',
     '/api/v1/runs/{id}/history',
     { params: { path: { id }, query: { limit: PAGE } } },
-    {
-      pageParamName: 'cursor',
-      initialPageParam: undefined as string | undefined,
-      getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
-    },
+    byCursor,
   )
   if (history.isError) return <ErrorState error={history.error} onRetry={() => void history.refetch()} />
   const events = history.data?.pages.flatMap((page) => page.items)

@@ -1,6 +1,7 @@
 // All runs, the newest first. Filters live in the address; the list is read again when the server says that something changed.
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { Play, X } from 'lucide-react'
+import { byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
 import { Page } from '@/app/Page'
 import { defined } from '@/lib/defined'
@@ -110,14 +111,5 @@ function useRuns(search: RunsSearch) {
   const { status, ...rest } = search
   // One filter for people; for the server, where a run stands and how it ended are two.
   const which = status === undefined ? {} : (STANDS as readonly string[]).includes(status) ? { status } : { outcome: status }
-  return $api.useInfiniteQuery(
-    'get',
-    '/api/v1/runs',
-    { params: { query: { ...rest, ...which, limit: PAGE } } },
-    {
-      pageParamName: 'cursor',
-      initialPageParam: undefined as string | undefined,
-      getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
-    },
-  )
+  return $api.useInfiniteQuery('get', '/api/v1/runs', { params: { query: { ...rest, ...which, limit: PAGE } } }, byCursor)
 }

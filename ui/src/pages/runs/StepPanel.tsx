@@ -1,8 +1,7 @@
 // One step of a run: its log, what it gave, its attempts.
 import { Link } from '@tanstack/react-router'
-import { ListTree } from 'lucide-react'
+import { Hand, ListTree } from 'lucide-react'
 import { useState } from 'react'
-import { GateCard } from '@/pages/approvals/GateCard'
 import type { Selection } from '@/log/LogView'
 import { endedMs, startedMs, type StepView } from '@/run/model'
 import { Badge, Card, Duration, EmptyState, Segmented, Select, StatusBadge, Table, Time, isFailure, isOver } from '@/ui'
@@ -87,7 +86,9 @@ export function StepPanel({ run, step, selection, onSelect }: StepPanelProps) {
           )}
           <div className={css.panelBody} data-pad={view !== 'log' || gate !== undefined || undefined}>
             {gate !== undefined && view === 'log' ? (
-              <GateCard gate={gate} />
+              <EmptyState icon={<Hand aria-hidden />} title="It waits at a gate">
+                {gate.prompt ?? step.why ?? 'The card above says for whom.'}
+              </EmptyState>
             ) : view === 'log' ? (
               number === undefined ? (
                 <EmptyState title={isOver(step.status) ? 'It never began' : 'It has not begun yet'}>

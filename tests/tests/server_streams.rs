@@ -199,7 +199,7 @@ fn a_log_in_pages_as_text_searched_and_followed() {
         let cut = line["cut"].as_u64().unwrap_or_default();
         assert_eq!(line["n"], json!(n + 1));
         let text = line["text"].as_str().unwrap();
-        assert_eq!(text.len() as u64 + cut, plain.len() as u64);
+        assert_eq!(text.len() as u64 + cut, plain.len() as u64, "{text:?} is not {plain:?}");
         assert!(plain.starts_with(text), "{text} is not {plain}");
     }
     assert!(lines.iter().any(|line| line["cut"] == json!(70_000 - 65_536)));

@@ -223,7 +223,7 @@ mod tests {
         check("event.body.a == 'x' or secrets.token == 'y'", "column 24: `secrets.token` is not known here");
         check("run.id == 'x'", "column 1: `run.id` is not known here");
         check("event == 'x'", "column 1: `event` is no value by itself");
-        check("'ü' == event.body.a and", "column 24: an expression ends too early");
+        check("'ü' == event.body.a and", "column 24: the expression ends where a value is expected");
         check("'text'", "column 1: a boolean is wanted here, and this is text");
         check("success()", "column 1: `success()` is known in `if` only");
     }

@@ -304,7 +304,7 @@ mod tests {
         let table = [
             (all.clone(), "runs_by_creation"),
             (RunQuery { sub_runs: true, ..all.clone() }, "runs_by_creation"),
-            (RunQuery { after: Some((5, id.clone())), ..all.clone() }, "runs_by_creation (created_at_ms<?)"),
+            (RunQuery { after: Some((5, id.clone())), ..all.clone() }, "runs_by_creation ((created_at_ms,id)<(?,?))"),
             (RunQuery { outcomes: vec![Outcome::Failed, Outcome::Error], ..all.clone() }, "runs_by_creation"),
             (RunQuery { started_by: Some("ada".to_owned()), ..all.clone() }, "runs_by_creation"),
             (RunQuery { trigger: Some("webhook".to_owned()), ..all.clone() }, "runs_by_creation"),
@@ -314,7 +314,7 @@ mod tests {
             (RunQuery { statuses: vec![RunStatus::Queued], ..of() }, "runs_unfinished"),
             (of(), "runs_by_workflow (name=?)"),
             (RunQuery { outcomes: vec![Outcome::Failed], ..of() }, "runs_by_workflow (name=?)"),
-            (RunQuery { after: Some((5, id)), ..of() }, "runs_by_workflow (name=? AND created_at_ms<?)"),
+            (RunQuery { after: Some((5, id)), ..of() }, "runs_by_workflow (name=? AND (created_at_ms,id)<(?,?))"),
         ];
         for (query, index) in table {
             let sql = page_query(&query).build().sql().as_str().to_owned();

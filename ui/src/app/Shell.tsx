@@ -95,7 +95,7 @@ function PersonMenu({ onKeys }: { onKeys: () => void }) {
   return (
     <Menu
       trigger={
-        <Button kind="ghost" aria-label="Your account" style={{ padding: '0 5px' }}>
+        <Button kind="ghost" aria-label={initials ? `${initials}: your account` : 'Your account'} style={{ padding: '0 5px' }}>
           <span className={css.avatar} aria-hidden>
             {initials ?? <UserRound aria-hidden />}
           </span>

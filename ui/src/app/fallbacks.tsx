@@ -40,7 +40,7 @@ export function PageError({ error, reset }: ErrorComponentProps) {
 
 export function PagePending() {
   return (
-    <div style={{ padding: '24px 32px', display: 'grid', gap: 16 }} aria-busy="true" aria-label="Loading">
+    <div style={{ padding: '24px 32px', display: 'grid', gap: 16 }} role="status" aria-busy="true" aria-label="Loading">
       <Skeleton width={180} height={28} />
       <Skeleton height={320} />
     </div>

@@ -504,7 +504,7 @@ function Form({ providers, existing }: { providers: readonly ProviderRow[]; exis
 }
 
 const Loading = () => (
-  <div className={css.form} aria-busy aria-label="Loading">
+  <div className={css.form} role="status" aria-busy aria-label="Loading">
     <Skeleton height={220} />
     <Skeleton height={320} />
   </div>

@@ -516,7 +516,7 @@ export function EnvironmentPage() {
   if (data === undefined) {
     return (
       <Page title="Environment" heading={<Skeleton width={160} height={28} />}>
-        <div className={css.columns} aria-busy aria-label="Loading">
+        <div className={css.columns} role="status" aria-busy aria-label="Loading">
           <div className={css.stack}>
             <Skeleton height={220} />
             <Skeleton height={320} />

@@ -473,7 +473,7 @@ type TabName = (typeof PLUGIN_TABS)[number]
 function Loading({ title }: { title: string }) {
   return (
     <Page title={title}>
-      <div className={css.columns} aria-busy aria-label="Loading">
+      <div className={css.columns} role="status" aria-busy aria-label="Loading">
         <div className={css.stack}>
           <Skeleton height={40} />
           <Skeleton height={360} />

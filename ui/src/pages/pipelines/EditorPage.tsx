@@ -8,6 +8,7 @@ import { refresh } from '@/api/refresh'
 import type { components } from '@/api/schema'
 import { MayButton } from '@/app/may'
 import { Page } from '@/app/Page'
+import { Words } from '@/ui/Words'
 import { YamlEditor, type Diagnostic } from '@/editor'
 import { RunGraph } from '@/run/RunGraph'
 import {
@@ -263,8 +264,13 @@ function Diagnostics({ lint, onGo }: { lint: Lint | undefined; onGo: (line: numb
               <button type="button" className={css.diagnostic} onClick={() => onGo(each.line, each.column)}>
                 <Icon aria-label={kind} style={{ color: COLOUR[kind] }} />
                 <span>
-                  {each.message}
-                  {each.help != null && <span className="muted"> {each.help}</span>}
+                  <Words text={each.message} />
+                  {each.help != null && (
+                    <span className="muted">
+                      {' '}
+                      <Words text={each.help} />
+                    </span>
+                  )}
                 </span>
                 <small>
                   line {each.line}, column {each.column} · {each.code}

@@ -13,6 +13,7 @@ import { useFavicon } from '@/app/title'
 import { formatPlace, parsePlace } from '@/log/rows'
 import type { Selection } from '@/log/LogView'
 import { GateCard } from '@/pages/approvals/GateCard'
+import { plain } from '@/log/ansi'
 import { RunGraph } from '@/run/RunGraph'
 import { StepList } from '@/run/StepList'
 import { Waterfall } from '@/run/Waterfall'
@@ -289,7 +290,7 @@ function Why({ run }: { run: RunAnswer }) {
                     <a href={`#${formatPlace({ step: culprit.step, from: number })}`} aria-label={`Line ${number}`}>
                       {number}
                     </a>
-                    {line}
+                    {plain(line)}
                   </div>
                 )
               })}

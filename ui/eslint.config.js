@@ -38,7 +38,7 @@ export default ts.config(
     },
   },
   {
-    files: ['public/*.js', 'scripts/**/*.mjs', '*.config.{js,ts}'],
+    files: ['public/*.js', 'scripts/**/*.mjs', 'e2e/**/*.mjs', '*.config.{js,ts}'],
     languageOptions: { globals: { ...globals.node, ...globals.browser } },
   },
 )

@@ -1,8 +1,10 @@
-// Lists that come in pages: how `useInfiniteQuery` goes on.
+// Lists that are read page by page, for `$api.useInfiniteQuery`.
 
-/** `null`, not `undefined`, for the first page: openapi-react-query would send `0` for it. */
+/**
+ * How to go from page to page. The first one has no cursor: null is left out of the query, while `undefined` would become 0, since
+ * openapi-react-query takes that as its default.
+ */
 export const byCursor = {
-  pageParamName: 'cursor',
-  initialPageParam: null as string | null,
+  initialPageParam: null,
   getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
 }

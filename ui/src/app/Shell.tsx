@@ -95,10 +95,11 @@ function PersonMenu({ onKeys }: { onKeys: () => void }) {
   return (
     <Menu
       trigger={
-        <Button kind="ghost" aria-label="Your account" style={{ padding: '0 5px' }}>
+        <Button kind="ghost" style={{ padding: '0 5px' }}>
           <span className={css.avatar} aria-hidden>
             {initials ?? <UserRound aria-hidden />}
           </span>
+          <span className="visually-hidden">Your account</span>
         </Button>
       }
     >

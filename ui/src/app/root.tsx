@@ -15,7 +15,7 @@ export const shellRoute = createRoute({
   // Before anything is drawn: a page that is taken away again would be worse than one that comes a moment later.
   beforeLoad: async ({ location }) => {
     try {
-      await queryClient.ensureQueryData($api.queryOptions('get', '/api/v1/session', {}))
+      await queryClient.query({ ...$api.queryOptions('get', '/api/v1/session', {}), staleTime: 'static' })
     } catch (error) {
       // Anything else is said by the page itself.
       if (toProblem(error).status === 401) throw redirect({ to: '/sign-in', search: { to: location.href } })

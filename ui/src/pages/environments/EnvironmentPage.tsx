@@ -17,6 +17,7 @@ import {
 } from 'lucide-react'
 import { useState, type ReactNode } from 'react'
 import { $api, api, ok } from '@/api/client'
+import { byCursor } from '@/api/pages'
 import { refresh } from '@/api/refresh'
 import { useCrumb } from '@/app/Crumbs'
 import { MayButton, useMay } from '@/app/may'
@@ -266,10 +267,7 @@ function useDeployments(id: string) {
     'get',
     '/api/v1/admin/environments/{id}/deployments',
     { params: { path: { id }, query: {} } },
-    {
-      initialPageParam: undefined,
-      getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
-    },
+    byCursor,
   )
   return { rows: data?.pages.flatMap((page) => page.items), error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage }
 }

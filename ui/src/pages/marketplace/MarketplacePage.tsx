@@ -3,6 +3,7 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { ArrowDownToLine, CircleArrowUp, CircleCheck, PackageSearch, Search, SlidersHorizontal, X } from 'lucide-react'
 import { useEffect, useState, type ReactNode } from 'react'
 import { $api } from '@/api/client'
+import { byCursor } from '@/api/pages'
 import { Page } from '@/app/Page'
 import { cx } from '@/lib/cx'
 import { Badge, CapabilityBadge } from '@/ui/Badge'
@@ -34,8 +35,7 @@ function useMarket(search: MarketSearch) {
     '/api/v1/market',
     { params: { query: { ...search, limit: PAGE } } },
     {
-      initialPageParam: undefined,
-      getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
+      ...byCursor,
       placeholderData: (before) => before,
     },
   )

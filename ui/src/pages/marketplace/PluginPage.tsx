@@ -135,7 +135,7 @@ function Step({ step, open }: { step: StepPage; open: boolean }) {
       <div className={css.stepBody}>
         <Prose html={step.docs} />
         <div>
-          <h3>To begin with</h3>
+          <h2>To begin with</h2>
           <div className={css.snippet}>
             <pre>
               <code>{snippet}</code>
@@ -144,11 +144,11 @@ function Step({ step, open }: { step: StepPage; open: boolean }) {
           </div>
         </div>
         <div>
-          <h3>Configuration</h3>
+          <h2>Configuration</h2>
           <SchemaTable label={`Configuration of ${step.name}`} schema={step.config_schema} />
         </div>
         <div>
-          <h3>Results</h3>
+          <h2>Results</h2>
           <SchemaTable label={`Results of ${step.name}`} schema={step.output_schema} />
         </div>
         <p className={css.small}>{EFFECT[step.effect] ?? `Effect class: ${step.effect}.`}</p>

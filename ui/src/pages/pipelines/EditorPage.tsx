@@ -8,7 +8,7 @@ import { refresh } from '@/api/refresh'
 import type { components } from '@/api/schema'
 import { MayButton } from '@/app/may'
 import { Page } from '@/app/Page'
-import { YamlEditor, type Diagnostic, type Schema } from '@/editor'
+import { YamlEditor, type Diagnostic } from '@/editor'
 import { RunGraph } from '@/run/RunGraph'
 import {
   Badge,
@@ -158,14 +158,7 @@ function EditorPage(props: { text: string; name?: string; version?: number; pipe
       <div className={css.editor}>
         <Card flush>
           <div className={css.code}>
-            <YamlEditor
-              value={text}
-              onChange={setText}
-              lint={check}
-              schema={schema.data as Schema | undefined}
-              goTo={goTo}
-              label="Pipeline"
-            />
+            <YamlEditor value={text} onChange={setText} lint={check} schema={schema.data} goTo={goTo} label="Pipeline" />
           </div>
         </Card>
         <div className={css.aside}>

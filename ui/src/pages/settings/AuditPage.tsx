@@ -3,6 +3,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { ScrollText } from 'lucide-react'
 import { useState } from 'react'
 import { $api } from '@/api/client'
+import { byCursor } from '@/api/pages'
 import type { components } from '@/api/schema'
 import { Button } from '@/ui/Button'
 import { CopyButton } from '@/ui/CopyButton'
@@ -91,10 +92,7 @@ function List() {
     'get',
     '/api/v1/audit',
     { params: { query: search } },
-    {
-      initialPageParam: undefined,
-      getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
-    },
+    byCursor,
   )
   const filtered = Object.keys(search).length > 0
   return (

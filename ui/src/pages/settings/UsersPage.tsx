@@ -3,6 +3,7 @@ import { useMutation } from '@tanstack/react-query'
 import { Ellipsis, UserPlus, UsersRound } from 'lucide-react'
 import { useState } from 'react'
 import { $api, api, ok } from '@/api/client'
+import { byCursor } from '@/api/pages'
 import { fieldError } from '@/api/problem'
 import { refresh } from '@/api/refresh'
 import type { components } from '@/api/schema'
@@ -277,10 +278,7 @@ function UserList() {
     'get',
     '/api/v1/users',
     { params: { query: {} } },
-    {
-      initialPageParam: undefined,
-      getNextPageParam: (last: { next_cursor?: string | null }) => last.next_cursor ?? undefined,
-    },
+    byCursor,
   )
   const remove = useMutation({
     mutationFn: (user: User) => ok(api.DELETE('/api/v1/users/{name}', { params: { path: { name: user.name } } })),

@@ -1,6 +1,6 @@
 // Signing in: with a password, with a key, or through whoever the server trusts to say who people are.
 import { getRouteApi, useRouter } from '@tanstack/react-router'
-import { useState, type FormEvent } from 'react'
+import { useState, type SyntheticEvent } from 'react'
 import { $api, queryClient } from '@/api/client'
 import { placeOfOurs } from '@/app/place'
 import { Mark } from '@/app/Shell'
@@ -26,7 +26,7 @@ export function SignInPage() {
     },
   })
   const shown = ways.data?.password === false ? 'key' : way
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault()
     signIn.mutate({ body: shown === 'key' ? { key: secret.trim() } : { name: name.trim(), password: secret } })
   }

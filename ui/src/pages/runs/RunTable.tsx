@@ -40,7 +40,7 @@ export function RunTable(props: {
               </Link>
               <span className={css.detail}>
                 {!props.plain && run.title != null && <span className="truncate">{run.title}</span>}
-                <code>{short(run.id)}</code>
+                {!(props.plain && run.title == null) && <code>{short(run.id)}</code>}
               </span>
             </div>
           ),

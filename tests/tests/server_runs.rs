@@ -396,7 +396,7 @@ fn a_run_is_stopped_and_repeated() {
         (&json!(13), Some(20)),
         "{culprit:#}"
     );
-    assert_eq!(culprit["lines"][19], "line 30");
+    assert!(culprit["lines"].as_array().is_some_and(|lines| lines.contains(&json!("line 30"))), "{culprit:#}");
 
     let again = |body: Value| admin.post(&format!("/api/v1/runs/{run}/rerun"), body);
     let row = again(json!({})).expect(201).body;

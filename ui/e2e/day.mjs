@@ -173,9 +173,7 @@ const day = async () => {
   await page.getByRole('menuitem', { name: 'What failed, and what comes after' }).click()
   const first = page.url()
   await page.waitForURL((now) => /\/runs\/r[0-9a-f]+/.test(now.href) && now.href !== first)
-  await seen('taken over')
-    .first()
-    .waitFor()
+  await seen('taken over').first().waitFor()
   await look('rerun')
 
   step('see both runs in the list')

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_capabilities::{Masker, StepTools, VolumePlace};
 use windlass_contract::{RunId, StepName};
 use windlass_engine::{Event, EventKind, Outcome};
+use windlass_store::StoreError;
 
 /// How a run was left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +150,30 @@ const BATCH: usize = 256;
 /// When the event log cannot be written, or something that was asked is refused. The run is then left as it was
 /// recorded, and can be taken up again: its containers go on, because they are what the next execution adopts.
 #[tracing::instrument(name = "run", skip_all, fields(run = %claim.run.id(), pipeline = claim.run.plan().name))]
-pub async fn carry_out(host: &Host, mut claim: Claim, terms: Terms) -> Result<Ending, DriverError> {
+pub async fn carry_out(host: &Host, claim: Claim, terms: Terms) -> Result<Ending, DriverError> {
+    let run = claim.run.id().clone();
+    let Terms { grants, asked, stop, wait, notices } = terms;
+    let (mut claim, mut asked) = (claim, asked);
+    loop {
+        let (grants, notices) = (grants.clone(), notices.clone());
+        let terms = Terms { grants, asked: std::mem::take(&mut asked), stop: stop.clone(), wait, notices };
+        let ending = carry_on(host, claim, terms).await?;
+        // Whoever asked something while the run was being left saw it held, and waits for an answer: it is looked for after the
+        // claim is given back, so that either they see the run free, or their request is seen here.
+        if matches!(ending, Ending::Finished(_)) || host.store().requests(&run).await?.is_empty() {
+            return Ok(ending);
+        }
+        match host.take_up(&run).await {
+            Ok(again) => claim = again,
+            // Somebody else was faster, and answers.
+            Err(DriverError::Store(StoreError::RunOwned { .. }) | DriverError::Finished { .. }) => return Ok(ending),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The same for one claim.
+async fn carry_on(host: &Host, mut claim: Claim, terms: Terms) -> Result<Ending, DriverError> {
     let Terms { grants, asked, stop, wait, notices } = terms;
     let (facts, mut inbox) = mpsc::channel(BATCH);
     let shared = Arc::new(Shared {

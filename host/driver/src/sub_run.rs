@@ -199,8 +199,13 @@ impl SubRunTask {
             match host.take_up(&self.id).await {
                 Ok(claim) => return Ok(Some(claim)),
                 Err(DriverError::Finished { .. }) => return Ok(None),
-                // Somebody else carries it out at this moment: whoever decided at its gate, say.
-                Err(DriverError::Store(StoreError::RunOwned { .. })) => {}
+                // Somebody else carries it out at this moment: whoever decided at its gate, say. Once it has ended, what they still hold it
+                // for is no concern of its step; no commit tells when they let go.
+                Err(DriverError::Store(StoreError::RunOwned { .. })) => {
+                    if host.parts.store.run(&self.id).await?.outcome.is_some() {
+                        return Ok(None);
+                    }
+                }
                 Err(error) => return Err(error),
             }
             tokio::select! {

@@ -171,6 +171,12 @@ impl Runs {
 
     /// Begins a run that repeats another one.
     pub(crate) async fn rerun(&self, of: &RunId, from: &RerunFrom, by: String) -> Result<RunId, Problem> {
+        // What it has left is put in order in the moment after its end, and only then can be taken over.
+        if self.0.host.store().run(of).await?.outcome.is_some()
+            && let Some(mut held) = self.recorded(of)
+        {
+            while held.changed().await.is_ok() {}
+        }
         let room = self.room()?;
         let claim = self.0.host.rerun(of, from, Some(by), Workspace::Empty).await?;
         let run = claim.run().id().clone();

@@ -102,7 +102,10 @@ function Part(props: PartProps & { name: string; required: boolean }) {
       />
     )
   }
-  const help = [schema.description, schema.default !== undefined && kind !== 'choice' && `Default: ${show(schema.default)}.`]
+  const help = [
+    sentence(schema.description),
+    schema.default !== undefined && kind !== 'choice' && `Default: ${show(schema.default)}.`,
+  ]
     .filter(Boolean)
     .join(' ')
   return (
@@ -111,6 +114,9 @@ function Part(props: PartProps & { name: string; required: boolean }) {
     </Field>
   )
 }
+
+/** Descriptions are written as sentences and as halves of them; what follows needs a full stop. */
+const sentence = (text: string | undefined) => (text === undefined || /[.!?:]$/.test(text) ? text : `${text}.`)
 
 const show = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 const asText = (value: unknown): string => (typeof value === 'string' ? value : '')

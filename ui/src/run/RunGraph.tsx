@@ -11,6 +11,7 @@ import { counts, endedMs, startedMs, worst, type RunView, type StepView } from '
 import css from './run.module.css'
 
 const ZOOM = { least: 0.25, most: 1.6, step: 1.2 }
+const READABLE = 0.6 // a graph that would be shown smaller is shown from its beginning instead
 const EDGE = 24 // pixels between what is focused and the edge of the view
 
 interface View {
@@ -48,7 +49,7 @@ export function RunGraph({ run, selected, onSelect }: RunGraphProps) {
   const fit = useCallback(() => {
     const box = frame.current
     if (!box || !placed || box.clientWidth === 0) return
-    const scale = clamp(Math.min(box.clientWidth / placed.width, box.clientHeight / placed.height), ZOOM.least, 1)
+    const scale = clamp(Math.min(box.clientWidth / placed.width, box.clientHeight / placed.height), READABLE, 1)
     setView({
       scale,
       // What is wider than the view begins at its left, where a run begins.

@@ -31,7 +31,19 @@ function Panel({
   return (
     <RadixDialog.Portal>
       <RadixDialog.Overlay className={css.overlay} />
-      <RadixDialog.Content className={look} {...(description === undefined && { 'aria-describedby': undefined })}>
+      <RadixDialog.Content
+        className={look}
+        onOpenAutoFocus={(event) => {
+          // A form begins at its first field, and not at the button that closes it.
+          const field = (event.currentTarget as HTMLElement).querySelector<HTMLElement>(
+            ':is(input, textarea, [role="combobox"]):not([disabled])',
+          )
+          if (!field) return
+          event.preventDefault()
+          field.focus()
+        }}
+        {...(description === undefined && { 'aria-describedby': undefined })}
+      >
         <div className={css.dialogHead}>
           <div>
             <RadixDialog.Title asChild>

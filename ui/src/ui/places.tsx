@@ -22,7 +22,7 @@ export function Card(props: {
           {props.actions}
         </div>
       )}
-      <div className={props.flush ? undefined : css.cardBody}>{props.children}</div>
+      <div className={props.flush ? css.cardFlush : css.cardBody}>{props.children}</div>
     </section>
   )
 }

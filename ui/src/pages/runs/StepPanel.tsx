@@ -39,7 +39,7 @@ export function StepPanel({ run, step, selection, onSelect }: StepPanelProps) {
   const attempt = told?.attempts.find((each) => each.attempt === number)
   const subRun = attempt?.sub_run ?? undefined
   return (
-    <section className={css.side} aria-label={`Step ${step.name}`}>
+    <section aria-label={`Step ${step.name}`}>
       <Card flush className={css.side ?? ''}>
         <div className={css.panel}>
           <div className={css.panelHead}>

@@ -238,16 +238,18 @@ fn a_log_in_pages_as_text_searched_and_followed() {
     assert_eq!(part.header("content-range"), Some(&*format!("bytes 5000-9000/{}", raw.bytes.len())));
 
     // What is in it.
-    let number =
-        |text: &str| lines.iter().find(|line| line["text"].as_str().unwrap().contains(text)).unwrap()["n"].clone();
+    let having = |text: &str| {
+        let has = |line: &&Value| line["text"].as_str().unwrap().to_lowercase().contains(text);
+        lines.iter().filter(has).map(|line| line["n"].clone()).collect::<Vec<_>>()
+    };
     let found = admin.get(&log("/search?q=red%20error")).expect(200).body;
-    assert_eq!((&found["lines"], &found["more"]), (&json!([number("red")]), &json!(false)));
+    assert_eq!((&found["lines"], &found["more"]), (&json!(having("red error")), &json!(false)));
     let found = admin.get(&log("/search?q=LINE")).expect(200).body;
     assert_eq!((found["lines"].as_array().unwrap().len(), &found["more"]), (1_000, &json!(true)));
     let rest = admin.get(&log(&format!("/search?q=LINE&after={}", found["looked_at"]))).expect(200).body;
     assert_eq!(
         (rest["lines"].as_array().unwrap().len(), &rest["more"]),
-        (201, &json!(false)),
+        (having("line").len() - 1_000, &json!(false)),
         "and the one without newline"
     );
 

@@ -380,7 +380,7 @@ pub(crate) struct ServerArgs {
     /// Where to listen; anything but this machine itself needs a proxy before it that ends TLS
     #[arg(long, default_value = "127.0.0.1:7780", env = "WINDLASS_LISTEN", value_name = "ADDRESS:PORT")]
     pub(crate) listen: std::net::SocketAddr,
-    /// The address under which browsers and webhooks reach it, such as https://ci.example.com
+    /// The address under which browsers and webhooks reach it, such as `https://ci.example.com`
     #[arg(long, env = "WINDLASS_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
     /// How the server writes its log, on standard error

@@ -13,7 +13,7 @@
 //! | yes | running or exited | adopt: read the log from its beginning, wait |
 //! | yes | no | `Lost`: it ran, and what it did is not known |
 //!
-//! What a provider detaches belongs to no attempt: see [`detached`].
+//! What a provider detaches belongs to no attempt: see the module `detached`.
 //!
 //! A container that is there but was made by somebody else, or for another request, is refused, not touched.
 //!

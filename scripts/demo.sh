@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole of Windlass once, on this machine: a registry is started, the bundled plugins are published to it and installed from it,
-# and examples/quickstart runs with them in containers.
+# examples/quickstart runs with them in containers, and a server with the web UI is started, looked at and stopped.
 #
 # All it keeps is in .windlass/demo (and the lock and grants file beside the pipeline). A second run finds the plugins locked and
 # installed, starts no registry and asks no network for anything.
@@ -25,14 +25,35 @@ publish() { phase "publish windlass:$1" "$windlass" plugin publish "plugins/$1";
 install_plugins() { phase "$1" "$windlass" plugin install "${PLUGINS[@]/#/windlass:}" --project "$PROJECT" "${@:2}"; }
 run_pipeline() { "$windlass" run "$PROJECT/windlass.yaml" --locked; }
 
+server_pid=""
 registry_pid=""
+stop_server() {
+  [ -n "$server_pid" ] || return 0
+  kill "$server_pid" 2>/dev/null || true
+  wait "$server_pid" 2>/dev/null || true
+  server_pid=""
+}
 stop_registry() {
   [ -n "$registry_pid" ] || return 0
   kill "$registry_pid" 2>/dev/null || true
   wait "$registry_pid" 2>/dev/null || true
   registry_pid=""
 }
-trap stop_registry EXIT
+trap "stop_server; stop_registry" EXIT
+
+# Starts the server on a free port, and waits until it says where it is and who may sign in.
+start_server() {
+  local tries
+  "$windlass" --project "$PROJECT" server --listen 127.0.0.1:0 >"$DATA/server.log" 2>"$DATA/server.err" </dev/null &
+  server_pid=$!
+  for ((tries = 0; tries < READY_SECONDS * 10; tries++)); do
+    grep -q 'http://' "$DATA/server.log" && return 0
+    kill -0 "$server_pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$DATA/server.log" "$DATA/server.err" >&2
+  fail "the server did not start." "Its log: $DATA/server.err"
+}
 
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
@@ -91,7 +112,17 @@ fi
 printf '\nRun: windlass run %s/windlass.yaml\n\n' "$PROJECT"
 run_pipeline
 
+printf '\nServer: windlass server\n\n'
+start_server
+sed 's/^/  /' "$DATA/server.log"
+"$windlass" doctor --project "$PROJECT" 2>&1 | sed 's/^/  /' || true
+stop_server
+
 cat <<END
+
+The server again, with the web UI and the run above; the key that was printed signs in:
+  export WINDLASS_HOME="\$PWD/$DATA/home"
+  target/debug/windlass --project $PROJECT server
 
 Again, with another version and the last step:
   export WINDLASS_HOME="\$PWD/$DATA/home"

@@ -263,9 +263,9 @@ fn plugins_are_found_shown_and_removed() {
     }
     project.windlass(["plugin", "info", "windlass:shell", "--json"]).ok().json();
     let list = project.windlass(["plugin", "list"]).ok().stdout;
-    assert_eq!(list.lines().count(), 9, "{list}");
+    assert_eq!(list.lines().count(), 10, "{list}");
     let verified = project.windlass(["plugin", "verify"]).ok().stdout;
-    assert_eq!(verified.matches("sound").count(), 8, "{verified}");
+    assert_eq!(verified.matches("sound").count(), 9, "{verified}");
     project.windlass(["plugin", "verify", "--json"]).ok().json();
 
     let component = windlass_tests::root().join("examples/plugins/c/dist/greet-c.wasm");

@@ -294,7 +294,9 @@ impl Runtime {
             return Err(CallError::Limit(Box::new(report)));
         }
         let told = serde_json::from_str(&text).map_err(|error| error.to_string()).and_then(|told: Descriptor| {
+            let names_steps = || serde_json::from_str::<Value>(&text).is_ok_and(|told| told.get("steps").is_some());
             let other = match kind {
+                PluginKind::Step if !names_steps() => "`steps` is missing in it",
                 PluginKind::Provider if told.provider.is_none() => "`provider` is missing in it",
                 PluginKind::Provider if !told.steps.is_empty() => "`steps` are told by the `describe` of `step`",
                 PluginKind::Step if told.provider.is_some() => "the `provider` is told by the `describe` of `provider`",

@@ -28,8 +28,9 @@ async fn descriptors_that_are_none() {
         );
     };
     check("", "EOF while parsing a value at line 1 column 0").await;
-    check("{}", "missing field `steps` at line 1 column 2").await;
-    check(r#"{"steps":[],"extra":1}"#, "unknown field `extra`, expected `steps` at line 1 column 19").await;
+    check("{}", "`steps` is missing in it").await;
+    check(r#"{"steps":[],"extra":1}"#, "unknown field `extra`, expected `steps` or `provider` at line 1 column 19")
+        .await;
     assert!(serde_json::from_str::<windlass_contract::Descriptor>(DESCRIPTOR).is_ok());
 }
 

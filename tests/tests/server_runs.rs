@@ -448,16 +448,19 @@ fn a_parent_goes_on_after_its_sub_run() {
     }
 }
 
-/// What goes on beside a gate goes on after a crash, too.
+/// What goes on beside a gate goes on after a crash too, and a parent hears of its sub-run's end while something else of it is under way.
 #[test]
 fn what_is_under_way_beside_what_waits() {
     let mut server = Server::start();
     let admin = server.admin();
+    deploy(&admin, &gate("inner", "prompt: 'Well?', self_approval: true"));
     let work = |seconds: u32| {
         format!(
             "{{ name: beside, needs: [], type: step.shell_exec, config: {{ image: \"{IMAGE}\", commands: [\"sleep {seconds}\"] }} }}"
         )
     };
+    let outer = "{ name: go, needs: [], type: step.workflow, config: { workflow: inner } }";
+    deploy(&admin, &format!("name: outer\nsteps:\n  - {outer}\n  - {}\n", work(20)));
     let waits = "{ name: ok, needs: [], type: step.gate, config: { self_approval: true } }";
     deploy(&admin, &format!("name: gated\nsteps:\n  - {waits}\n  - {}\n", work(4)));
     let step = |run: &str, name: &str, status: &str| {
@@ -482,6 +485,16 @@ fn what_is_under_way_beside_what_waits() {
     assert_eq!(now["status"], "waiting");
     admin.post(&format!("/api/v1/gates/{gated}/ok"), json!({ "decision": "approve" })).expect(202);
     wait(&admin, &gated, "finished");
+
+    let run = begin(&admin, "outer", json!({}));
+    step(&run, "beside", "running");
+    let sub = shown(&admin, &run)["sub_runs"][0].as_str().expect("a sub-run").to_owned();
+    wait(&admin, &sub, "waiting");
+    admin.post(&format!("/api/v1/gates/{sub}/ok"), json!({ "decision": "approve" })).expect(202);
+    let now = step(&run, "go", "succeeded");
+    assert!(now["visits"][0]["steps"].as_array().is_some_and(|all| all[1]["status"] == "running"), "{now:#}");
+    admin.post(&format!("/api/v1/runs/{run}/cancel"), json!({})).expect(202);
+    wait(&admin, &run, "finished");
 }
 
 /// Runs of one group take turns, however many wait, and one that is stopped while it waits is gone.

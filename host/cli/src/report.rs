@@ -191,7 +191,7 @@ impl Reporter {
             Notice::Queued { run, group, behind } => {
                 self.note(&run, &format!("waits for its turn in the group `{group}`, behind {}", behind.join(", ")));
             }
-            Notice::Answered { .. } => {}
+            Notice::Answered { .. } | Notice::Left { .. } => {}
         }
     }
 

@@ -78,6 +78,11 @@ pub enum Notice {
         /// The run.
         run: RunId,
     },
+    /// The run is carried by nobody any more: it has ended, waits, or could not be carried on.
+    Left {
+        /// The run.
+        run: RunId,
+    },
 }
 
 /// Asks a run to stop.
@@ -151,13 +156,18 @@ const BATCH: usize = 256;
 /// recorded, and can be taken up again: its containers go on, because they are what the next execution adopts.
 #[tracing::instrument(name = "run", skip_all, fields(run = %claim.run.id(), pipeline = claim.run.plan().name))]
 pub async fn carry_out(host: &Host, claim: Claim, terms: Terms) -> Result<Ending, DriverError> {
+    let (run, notices) = (claim.run.id().clone(), terms.notices.clone());
+    let ending = carry_until_left(host, claim, terms).await;
+    let _ = notices.send(Notice::Left { run });
+    ending
+}
+
+async fn carry_until_left(host: &Host, mut claim: Claim, mut terms: Terms) -> Result<Ending, DriverError> {
     let run = claim.run.id().clone();
-    let Terms { grants, asked, stop, wait, notices } = terms;
-    let (mut claim, mut asked) = (claim, asked);
     loop {
-        let (grants, notices) = (grants.clone(), notices.clone());
-        let terms = Terms { grants, asked: std::mem::take(&mut asked), stop: stop.clone(), wait, notices };
-        let ending = carry_on(host, claim, terms).await?;
+        let (grants, stop, notices) = (terms.grants.clone(), terms.stop.clone(), terms.notices.clone());
+        let asked = std::mem::take(&mut terms.asked);
+        let ending = carry_on(host, claim, Terms { grants, asked, stop, wait: terms.wait, notices }).await?;
         // Whoever asked something while the run was being left saw it held, and waits for an answer: it is looked for after the
         // claim is given back, so that either they see the run free, or their request is seen here.
         if matches!(ending, Ending::Finished(_)) || host.store().requests(&run).await?.is_empty() {

@@ -96,12 +96,24 @@ impl Taking {
         hurry
     }
 
+    /// A run is carried by nobody any more: a sub-run that waits may be so long before its parent is left.
+    fn leave(&self, run: &RunId) {
+        let mut active = self.runs.active();
+        if active.runs.get(run).is_some_and(|entry| entry.taking == self.number) {
+            active.runs.remove(run);
+        }
+    }
+
     /// Tells whoever follows runs that there is more.
     async fn note(&mut self, mut told: mpsc::UnboundedReceiver<Notice>) {
         while let Some(notice) = told.recv().await {
             let (run, last) = match notice {
                 Notice::Recorded { run, seq, .. } => (run, Some(seq)),
                 Notice::Answered { run } => (run, None),
+                Notice::Left { run } => {
+                    self.leave(&run);
+                    continue;
+                }
                 Notice::Began { .. } | Notice::Queued { .. } => continue,
             };
             let known = {
@@ -120,12 +132,7 @@ impl Taking {
 
 impl Drop for Taking {
     fn drop(&mut self) {
-        let mut active = self.runs.active();
-        for run in &self.made {
-            if active.runs.get(run).is_some_and(|entry| entry.taking == self.number) {
-                active.runs.remove(run);
-            }
-        }
+        self.made.iter().for_each(|run| self.leave(run));
     }
 }
 

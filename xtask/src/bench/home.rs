@@ -182,7 +182,7 @@ pub(crate) async fn carry(host: &Host, plan: Plan, grants: Grants, workspace: Op
                         steps.insert(step.clone(), (*at, Instant::now()));
                     }
                 }
-                Notice::Queued { .. } | Notice::Answered { .. } => {}
+                Notice::Queued { .. } | Notice::Answered { .. } | Notice::Left { .. } => {}
             }
         }
         (steps, why)

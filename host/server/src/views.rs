@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use serde_json::{Map, Value};
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use windlass_contract::{RunId, StepName};
 use windlass_engine::{Event, Outcome, Reason, ReasonKind, Run, RunStatus, StepState};
 use windlass_manifest::plan::{Gate, OnFailure, Plan, Step, Work};
@@ -22,7 +22,7 @@ use windlass_store::{EndedRun, OpenGate, RunSummary, logs::LogStore};
 /// of it is in the run's history.
 pub(crate) const MAX_SHOWN_BYTES: usize = 16 * 1024;
 /// How many of the last lines of a log are shown with what made a run fail: a screenful.
-const CULPRIT_LINES: usize = 20;
+const CULPRIT_LINES: u64 = 20;
 /// How long one of these lines may be, in bytes.
 const CULPRIT_LINE_BYTES: usize = 4 * 1024;
 
@@ -358,32 +358,15 @@ fn tail(
     step: &StepName,
     attempt: u32,
 ) -> Result<(u64, Vec<String>), windlass_store::StoreError> {
-    let mut lines: VecDeque<Vec<u8>> = VecDeque::new();
-    let (mut count, mut open) = (0, Vec::new());
-    let mut push = |line: Vec<u8>| {
-        count += 1;
-        lines.push_back(line);
-        if lines.len() > CULPRIT_LINES {
-            lines.pop_front();
-        }
-    };
-    if let Some(mut reader) = logs.reader(run, step, attempt)? {
-        while let Some(frame) = reader.next_frame()? {
-            for piece in frame.bytes.split_inclusive(|byte| *byte == b'\n') {
-                let room = CULPRIT_LINE_BYTES.saturating_sub(open.len());
-                open.extend_from_slice(&piece[..piece.len().min(room)]);
-                if piece.ends_with(b"\n") {
-                    push(std::mem::take(&mut open));
-                }
-            }
-        }
-    }
-    if !open.is_empty() {
-        push(open);
-    }
-    let text = |line: Vec<u8>| String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
-    let first = count - lines.len() as u64 + 1;
-    Ok((first, lines.into_iter().map(text).collect()))
+    let Some(log) = logs.lines(run, step, attempt)? else { return Ok((1, Vec::new())) };
+    let first = log.end().total().saturating_sub(CULPRIT_LINES - 1).max(1);
+    let mut lines = Vec::new();
+    log.read(first, true, |line| {
+        let kept = &line.bytes[..line.bytes.len().min(CULPRIT_LINE_BYTES)];
+        lines.push(String::from_utf8_lossy(kept).trim_end_matches('\r').to_owned());
+        true
+    })?;
+    Ok((first, lines))
 }
 
 #[cfg(test)]

@@ -180,35 +180,10 @@ impl Provider {
 
 /// What of a configuration is not as the schema says. Keys that the schema says nothing of are refused, as those of a step are.
 fn violations(schema: &Value, config: &Value) -> Vec<FieldError> {
-    /// The largest automaton of a pattern, in bytes: a plugin must not take the memory for one.
-    const MAX_PATTERN: usize = 1024 * 1024;
-    let mut root = schema.clone();
-    if let Value::Object(map) = &mut root
-        && map.contains_key("properties")
-        && !map.contains_key("additionalProperties")
-        && !map.contains_key("unevaluatedProperties")
-    {
-        map.insert("unevaluatedProperties".to_owned(), json!(false));
-    }
-    let validator = jsonschema::options()
-        .with_draft(jsonschema::Draft::Draft202012)
-        .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(MAX_PATTERN))
-        .offline()
-        .build(&root);
-    match validator {
-        Ok(validator) => validator
-            .iter_errors(config)
-            .map(|error| FieldError {
-                pointer: format!("/config{}", error.instance_path().as_str()),
-                detail: error.to_string(),
-            })
-            .collect(),
-        Err(error) => {
-            vec![FieldError {
-                pointer: "/config".to_owned(),
-                detail: format!("the provider's schema is not one: {error}"),
-            }]
-        }
+    let fault = |pointer: &str, detail: String| FieldError { pointer: format!("/config{pointer}"), detail };
+    match windlass_manifest::check_environment(schema, config) {
+        Ok(faults) => faults.into_iter().map(|each| fault(&each.pointer, each.message)).collect(),
+        Err(error) => vec![fault("", format!("the provider's schema is not one: {error}"))],
     }
 }
 

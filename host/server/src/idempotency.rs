@@ -9,13 +9,7 @@
 //!
 //! **Not here.** What is refused because there is no room ([`Problem`]s 429 and 503): that had no effect, and may be sent again with its key.
 
-use crate::{
-    App, Problem, access,
-    access::Caller,
-    clock::now_ms,
-    edge::{self, MAX_BODY},
-    problem::Kind,
-};
+use crate::{App, Problem, access, access::Caller, aside::detached, clock::now_ms, edge::MAX_BODY, problem::Kind};
 use axum::{
     body::{Body, to_bytes},
     extract::{MatchedPath, Request, State},
@@ -160,12 +154,8 @@ async fn noted(
         let response = next.run(Request::from_parts(parts, Body::from(body))).await;
         keep(&app, &mark, response).await
     };
-    // Aside from the connection, whose end would end it half way.
-    let task = match edge::current() {
-        Some(request) => tokio::spawn(edge::REQUEST.scope(request, carried_out)),
-        None => tokio::spawn(carried_out),
-    };
-    task.await.map_err(Problem::internal)?
+    // The end of the connection would end it half way.
+    detached(carried_out).await.map_err(Problem::internal)?
 }
 
 /// Keeps an answer, and gives it.

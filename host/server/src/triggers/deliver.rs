@@ -35,6 +35,9 @@ pub(super) const KEEP_BODIES_MS: u64 = 7 * DAY_MS;
 const KEEP_BODY_BYTES: u64 = 256 << 20;
 /// How many deliveries of a trigger are kept: 100,000, which is what guards against requests that are sent again.
 const KEEP_DELIVERIES: u32 = 100_000;
+/// When what could not be begun is tried again, in seconds: what was accepted must not wait for the next request, where a disk was full for a
+/// moment.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 const DAY_MS: u64 = 86_400_000;
 /// How often what is old is forgotten.
 const HOUR_MS: u64 = 3_600_000;
@@ -127,10 +130,11 @@ async fn begin_all(app: App) {
                 }
             }
             Err(problem) => {
-                tracing::error!("runs of triggers cannot be begun: {}", problem.detail);
+                tracing::error!("runs of triggers cannot be begun, and are tried again: {}", problem.detail);
                 tokio::select! {
                     () = parts.stop.cancelled() => {}
                     () = parts.work.notified() => {}
+                    () = tokio::time::sleep(TRY_AGAIN) => {}
                 }
             }
         }
@@ -309,7 +313,7 @@ async fn fire(app: &App, live: &Live, time: u64, now: u64) -> Result<(), Problem
         }
         _ => judged,
     };
-    let begins = judged.status == "accepted";
+    let (begins, status) = (judged.status == "accepted", judged.status);
     let superseded: Vec<Settled> = superseded
         .into_iter()
         .filter(|_| begins)
@@ -320,9 +324,11 @@ async fn fire(app: &App, live: &Live, time: u64, now: u64) -> Result<(), Problem
     app.records().schedule_came(time, next, &new, &superseded).await?;
     let triggers = app.triggers();
     triggers.put(Live::new(windlass_store::records::triggers::TriggerRow { next_ms: next, ..live.row.clone() })?);
-    if begins {
-        triggers.0.work.notify_one();
+    match begins {
+        true => triggers.0.work.notify_one(),
+        false => app.metrics().delivery(status),
     }
+    superseded.iter().for_each(|each| app.metrics().delivery(&each.status));
     if let Some(run) = cancelled.filter(|_| begins) {
         triggers.0.tasks.spawn(cancel(app.clone(), id.clone(), run));
     }

@@ -462,8 +462,11 @@ impl App {
         let triggers = self.triggers();
         // `None`: it was deleted while this came.
         let (row, is_new) = triggers.0.inbox.put(new).await?.ok_or_else(|| Problem::not_found("such trigger"))?;
-        if is_new && row.status == "accepted" {
-            triggers.0.work.notify_one();
+        match (is_new, row.status.as_str()) {
+            (true, "accepted") => triggers.0.work.notify_one(),
+            // What begins a run is counted when that has begun.
+            (true, status) => self.metrics().delivery(status),
+            (false, _) => {}
         }
         Ok(row)
     }

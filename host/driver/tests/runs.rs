@@ -9,7 +9,7 @@ use std::{
 };
 use support::{ENDS, FAILED, Home, RERUN, SPINS, SUCCEEDED, UNKNOWN, decide, name, new_run, summary};
 use windlass_contract::{CodedError, EffectClass};
-use windlass_driver::{DriverError, Ending, NewRun, Stop, Terms, Waits, Workspace};
+use windlass_driver::{DriverError, Ending, NewRun, Notice, Stop, Terms, Waits, Workspace};
 use windlass_engine::{Decision, Event, EventKind, Outcome, RunStatus};
 use windlass_manifest::plan::OnFailure;
 use windlass_store::{FIRST_SEQ, Standing};
@@ -78,7 +78,7 @@ async fn a_decision_that_nobody_waits_for_changes_nothing() {
         let claim = home.host.take_up(&id).await.expect("a claim");
         let (ending, notices) = home.carry_out(claim, asked, Stop::default()).await;
         assert!(matches!(ending, Err(DriverError::NothingToDecide { .. })), "{ending:?}");
-        assert!(notices.is_empty(), "nothing has begun: {notices:?}");
+        assert!(matches!(notices[..], [Notice::Left { .. }]), "nothing has begun: {notices:?}");
         assert_eq!(home.host.store().events(&id).await.expect("events"), before);
     }
 }

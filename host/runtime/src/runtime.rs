@@ -321,11 +321,7 @@ impl Runtime {
         config: &Value,
         log: Arc<dyn Log>,
     ) -> Result<Vec<PluginDiagnostic>, CallError> {
-        const EXPORT: &str = "validate";
-        let limits = CallLimits::within(limits::QUICK_DEADLINE);
-        let config = self.bounded(plugin, EXPORT, config.to_string())?;
-        let guest = Guest::new(Capabilities::none(log), Inputs::outside(config.clone()), &limits);
-        let mut session = self.open(plugin, EXPORT, None, guest, limits.deadline).await?;
+        let (mut session, config) = self.open_to_validate(plugin, config, log).await?;
         let step = session.step()?;
         let answer = timeout_at(session.end, step.call_validate(&mut session.store, step_type, &config)).await;
         session.close(answer).0.map(diagnostics)
@@ -341,14 +337,24 @@ impl Runtime {
         config: &Value,
         log: Arc<dyn Log>,
     ) -> Result<Vec<PluginDiagnostic>, CallError> {
+        let (mut session, config) = self.open_to_validate(plugin, config, log).await?;
+        let provider = session.provider()?;
+        let answer = timeout_at(session.end, provider.call_validate(&mut session.store, &config)).await;
+        session.close(answer).0.map(diagnostics)
+    }
+
+    /// A guest that is shown a configuration and nothing else; and that configuration as its text.
+    async fn open_to_validate(
+        &self,
+        plugin: &Plugin,
+        config: &Value,
+        log: Arc<dyn Log>,
+    ) -> Result<(Session, String), CallError> {
         const EXPORT: &str = "validate";
         let limits = CallLimits::within(limits::QUICK_DEADLINE);
         let config = self.bounded(plugin, EXPORT, config.to_string())?;
         let guest = Guest::new(Capabilities::none(log), Inputs::outside(config.clone()), &limits);
-        let mut session = self.open(plugin, EXPORT, None, guest, limits.deadline).await?;
-        let provider = session.provider()?;
-        let answer = timeout_at(session.end, provider.call_validate(&mut session.store, &config)).await;
-        session.close(answer).0.map(diagnostics)
+        Ok((self.open(plugin, EXPORT, None, guest, limits.deadline).await?, config))
     }
 
     /// Asks a provider to do something.

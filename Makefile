@@ -17,8 +17,8 @@ test: ## Run every check and every test
 
 bench: setup-tests ## Measure, each figure beside its bare floor (builds in release mode)
 	@scripts/build-plugins.sh --all
-	@# Both in one selection: the registry that is measured is a program of its own.
-	cargo build $(CARGO_FLAGS) --release -p windlass-xtask -p windlass-registry-server
+	@# The whole workspace: server and registry are measured as programs of their own.
+	cargo build $(CARGO_FLAGS) --release --workspace --bins
 	target/release/windlass-xtask bench $(BENCH)
 	cargo bench $(CARGO_FLAGS) -p windlass-runtime --bench call
 

@@ -6,6 +6,8 @@
 //! sandbox. A target that is missed is printed as missed and does not fail the program: a figure is judged by a person
 //! who knows what else the machine did.
 //!
+//! The programs that are measured from outside are those beside this one, which `make bench` builds in release mode.
+//!
 //! **Not here.** A fresh instance beside bare wasmtime: `host/runtime/benches/call.rs`, because only `runtime` names
 //! wasmtime.
 
@@ -14,6 +16,7 @@ mod figures;
 mod home;
 mod install;
 mod lint;
+mod lists;
 mod long;
 mod loops;
 mod masking;
@@ -83,6 +86,8 @@ enum Part {
     Install,
     /// Following runs and logs of a server: how soon, and a thousand at once.
     Streams,
+    /// The list of 10,000 runs of a server.
+    ServerLists,
     /// 5,000 signed webhooks to a server, and the beginning of their runs.
     ServerWebhooks,
 }
@@ -98,6 +103,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     if wants(Part::Masking) {
         masking::measure(&mut report);
     }
+    use_programs_beside()?;
     if wants(Part::Steps) {
         steps::measure(&mut report).await.context("steps")?;
     }
@@ -137,6 +143,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     if wants(Part::Install) {
         install::measure(&mut report).await.context("install")?;
     }
+    if wants(Part::ServerLists) {
+        lists::measure(&mut report).await.context("lists")?;
+    }
     if wants(Part::ServerWebhooks) {
         webhooks::measure(&mut report).await.context("webhooks")?;
     }
@@ -147,6 +156,16 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(path) = &options.json {
         let json = serde_json::to_vec_pretty(&report)?;
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Has the programs that are measured be those beside this one, where they have been built so; else they are the development build's.
+fn use_programs_beside() -> anyhow::Result<()> {
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let folder = own.parent().context("this program is in no folder")?;
+    if ["windlass", "registry-server"].iter().all(|name| folder.join(name).is_file()) {
+        windlass_tests::use_programs_of(folder.to_owned());
     }
     Ok(())
 }

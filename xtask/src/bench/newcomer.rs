@@ -1,20 +1,12 @@
 //! The path of somebody's first plugin, timed: new, build, test, publish, install, run; in each language.
-//!
-//! The programs are those beside this one where they have been built so, else the development build's.
 
 use super::figures::{Figure, Report, Samples, Unit};
-use anyhow::Context as _;
 use windlass_tests::newcomer::{LANGUAGES, walk};
 
 const GROUP: &str = "newcomer";
 
 /// Goes the path in each language. What fails on it is a panic that says what is missing.
 pub(crate) fn measure(report: &mut Report) -> anyhow::Result<()> {
-    let own = std::env::current_exe().context("cannot find this program's own file")?;
-    let folder = own.parent().context("this program is in no folder")?;
-    if ["windlass", "registry-server"].iter().all(|name| folder.join(name).is_file()) {
-        windlass_tests::use_programs_of(folder.to_owned());
-    }
     for language in LANGUAGES {
         let times = walk(language);
         let mut total = Samples::default();

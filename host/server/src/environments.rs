@@ -429,15 +429,16 @@ pub(crate) async fn create(app: &App, caller: &Caller, input: EnvironmentInput) 
         created_at_ms: now,
         updated_at_ms: now,
     };
-    if !app.records().make_environment(&row).await? {
+    // Before the environment: one is never there without its secrets. Secrets without an environment go at the next start.
+    keep_secrets(app, &id, input.secrets, BTreeSet::new()).await?;
+    let mut change = app.records().change().await?;
+    if !change.make_environment(&row).await? {
+        drop(change);
+        keep_secrets(app, &id, BTreeMap::new(), names).await?;
         return Err(name_taken(&name));
     }
-    if let Err(problem) = keep_secrets(app, &id, input.secrets, BTreeSet::new()).await {
-        app.records().delete_environment(&id).await?;
-        return Err(problem);
-    }
     let detail = json!({ "name": name, "provider": wanted, "secrets": names });
-    app.audit(caller, "environment.create", &id, detail).await?;
+    change.commit(&caller.did("environment.create", &id, detail)).await?;
     one(app, &id).await
 }
 
@@ -451,6 +452,11 @@ fn check_count(secrets: usize) -> Result<(), Problem> {
 /// An id that the world's providers have not seen: 64 bits of chance.
 fn new_id() -> String {
     format!("env-{:016x}", rand::thread_rng().next_u64())
+}
+
+/// Whether a text is one. What somebody has named otherwise by hand in the vault is theirs.
+fn is_id(text: &str) -> bool {
+    text.strip_prefix("env-").is_some_and(|hex| hex.len() == 16 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 async fn keep_secrets(
@@ -546,11 +552,13 @@ pub(crate) async fn change(
         config: config.as_deref(),
         status: input.status.as_deref(),
     };
-    if !app.records().change_environment(id, patch, now_ms()).await? {
+    let mut change = app.records().change().await?;
+    if !change.change_environment(id, patch, now_ms()).await? {
         return Err(name_taken(input.name.as_deref().unwrap_or(&before.name)));
     }
+    change.commit(&caller.did("environment.change", id, detail)).await?;
+    // After it: no secret is changed without an entry.
     keep_secrets(app, id, input.secrets, input.forgotten).await?;
-    app.audit(caller, "environment.change", id, detail).await?;
     one(app, id).await
 }
 
@@ -558,11 +566,22 @@ pub(crate) async fn change(
 pub(crate) async fn delete(app: &App, caller: &Caller, id: &str) -> Result<(), Problem> {
     let row = find(app, id).await?;
     let _turn = app.environments().turn(&row)?;
-    // The secrets first: a crash leaves an environment that can be deleted again, and no secret that nobody knows of.
     let secrets = secrets_of(app, id).await?;
-    keep_secrets(app, id, BTreeMap::new(), secrets).await?;
-    app.records().delete_environment(id).await?;
-    app.audit(caller, "environment.delete", id, json!({ "name": row.name })).await
+    let mut change = app.records().change().await?;
+    change.delete_environment(id).await?;
+    change.commit(&caller.did("environment.delete", id, json!({ "name": row.name }))).await?;
+    keep_secrets(app, id, BTreeMap::new(), secrets).await
+}
+
+/// Removes the secrets of environments that are not there: of one that was being made or deleted when the server ended. Called at the
+/// start, before any request.
+pub(crate) async fn sweep_secrets(app: &App) -> Result<(), Problem> {
+    let there = app.records().environments(Filter::default()).await?;
+    let is_gone = |id: &str| is_id(id) && !there.iter().any(|row| row.id == id);
+    for (id, secrets) in all_secrets(app).await?.into_iter().filter(|(id, _)| is_gone(id)) {
+        keep_secrets(app, &id, BTreeMap::new(), secrets).await?;
+    }
+    Ok(())
 }
 
 /// Asks the provider whether it can be reached with what is configured.
@@ -585,8 +604,9 @@ pub(crate) async fn test(app: &App, caller: &Caller, id: &str) -> Result<Connect
         at_ms: now_ms(),
     };
     let (kept, status) = (json!(test).to_string(), if test.success { "active" } else { "error" });
-    app.records().tested_environment(id, &kept, status).await?;
-    app.audit(caller, "environment.test", id, json!({ "success": test.success })).await?;
+    let mut change = app.records().change().await?;
+    change.tested_environment(id, &kept, status).await?;
+    change.commit(&caller.did("environment.test", id, json!({ "success": test.success }))).await?;
     Ok(test)
 }
 
@@ -687,9 +707,10 @@ async fn carry_out(
         }
     };
     let begun = Begun { environment: &row.id, kind, image: &image, actor: &caller.name, run: None, at_ms: now_ms() };
-    let number = app.records().begin_deployment(begun).await?;
+    let mut change = app.records().change().await?;
+    let number = change.begin_deployment(begun).await?;
     let detail = json!({ "deployment": number, "image": image });
-    app.audit(caller, &format!("environment.{kind}"), &row.id, detail).await?;
+    change.commit(&caller.did(&format!("environment.{kind}"), &row.id, detail)).await?;
     let report = provider.ask(app, &row.id, config, verb, arguments, DEPLOY_DEADLINE).await;
     let outcome = match report.map(|report| report.result) {
         Ok(Ok(answer)) => serde_json::from_value::<Deployed>(Value::Object(answer)).map_err(|error| error.to_string()),

@@ -10,6 +10,7 @@
 
 use crate::{
     App, Problem,
+    access::Caller,
     api::{
         lint::{DiagnosticRow, rows},
         runs::RunRow,
@@ -129,7 +130,6 @@ pub(crate) struct New<'a> {
     pub(crate) pipeline: Option<&'a str>,
     pub(crate) base: Option<u32>,
     pub(crate) message: Option<&'a str>,
-    pub(crate) by: &'a str,
 }
 
 /// What was deployed.
@@ -212,7 +212,7 @@ impl App {
     }
 
     /// Deploys a pipeline.
-    pub(crate) async fn deploy(&self, new: New<'_>) -> Result<DeployedAs, Problem> {
+    pub(crate) async fn deploy(&self, caller: &Caller, new: New<'_>) -> Result<DeployedAs, Problem> {
         if new.message.is_some_and(|message| message.chars().count() > MAX_MESSAGE_CHARS) {
             return Err(Problem::field("/message", format!("a message has at most {MAX_MESSAGE_CHARS} characters")));
         }
@@ -244,13 +244,16 @@ impl App {
             pipeline: new.pipeline,
             base: new.base,
             message: new.message.filter(|message| !message.trim().is_empty()),
-            by: new.by,
+            by: &caller.name,
             at_ms: now_ms(),
         };
-        let deployed = self.records().deploy(&version).await?;
-        self.workflows().changed();
-        let (version, changed) = match deployed {
-            Deployment::New(version) => (version, true),
+        let mut change = self.records().change().await?;
+        let (version, changed) = match change.deploy(&version).await? {
+            Deployment::New(version) => {
+                change.commit(&caller.did("workflow.deploy", &plan.name, json!({ "version": version }))).await?;
+                self.workflows().changed();
+                (version, true)
+            }
             Deployment::Same(version) => (version, false),
             Deployment::Stale(0) => {
                 let words = format!("{} is not deployed here any more", plan.name);
@@ -266,11 +269,20 @@ impl App {
         Ok(DeployedAs { name: plan.name.clone(), version, changed, warnings: rows(&checked.found, new.yaml) })
     }
 
-    /// Deletes a pipeline with its versions.
-    pub(crate) async fn delete_workflow(&self, name: &str) -> Result<(), Problem> {
-        let deleted = self.records().delete_workflow(name).await?;
+    /// Deletes a pipeline with its versions and its triggers.
+    pub(crate) async fn delete_workflow(&self, caller: &Caller, name: &str) -> Result<(), Problem> {
+        let _alone = self.triggers().alone().await;
+        let triggers = self.triggers().of(name);
+        let mut change = self.records().change().await?;
+        for live in &triggers {
+            change.delete_trigger(&live.row.id).await?;
+        }
+        if !change.delete_workflow(name).await? {
+            return Err(no_workflow(name));
+        }
+        change.commit(&caller.did("workflow.delete", name, json!({ "triggers": triggers.len() }))).await?;
         self.workflows().changed();
-        if deleted { Ok(()) } else { Err(no_workflow(name)) }
+        self.forget_triggers(&triggers).await
     }
 
     /// The plan of a deployed pipeline with the version that it is; the newest where none is named.

@@ -131,6 +131,6 @@ async fn vote(
     let detail = json!({ "step": step, "decision": word });
     let request = Request::Vote { step, vote, comment, email };
     app.runs().ask(&run, Asked { request, by: caller.name.clone() }).await?;
-    app.audit(&caller, "gate.vote", run.as_str(), detail).await?;
+    app.audit(&caller.did("gate.vote", run.as_str(), detail)).await?;
     Ok(StatusCode::ACCEPTED)
 }

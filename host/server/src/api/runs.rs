@@ -506,7 +506,7 @@ async fn ask(
 ) -> Result<StatusCode, Problem> {
     let run = run_id(id)?;
     app.runs().ask(&run, Asked { request, by: caller.name.clone() }).await?;
-    app.audit(caller, action, run.as_str(), detail).await?;
+    app.audit(&caller.did(action, run.as_str(), detail)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -528,7 +528,7 @@ async fn rerun(
     };
     let run = app.runs().rerun(&of, &from, caller.name.clone()).await?;
     let row = RunRow::from(app.host().store().run(&run).await?);
-    app.audit(&caller, "run.rerun", &row.id, json!({ "of": of })).await?;
+    app.audit(&caller.did("run.rerun", &row.id, json!({ "of": of }))).await?;
     Ok((StatusCode::CREATED, Json(row)))
 }
 

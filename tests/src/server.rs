@@ -200,9 +200,21 @@ impl Client {
         self.with("content-type", "application/json").send(method, path, Some(body.to_string().into_bytes()))
     }
 
+    /// A request that the server dies of: there is no answer.
+    #[track_caller]
+    pub fn loses(&self, method: &str, path: &str, body: &Value) {
+        let client = self.with("content-type", "application/json");
+        let answer = client.exchange(method, path, Some(body.to_string().into_bytes()));
+        assert!(answer.is_err(), "{method} {path}: {answer:?}");
+    }
+
     /// Any request.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Reply {
+        self.exchange(method, path, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<Reply, ureq::Error> {
         let agent: ureq::Agent =
             ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
@@ -212,17 +224,16 @@ impl Client {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let answer = match body {
+        let mut answer = match body {
             Some(body) => agent.run(request.body(body).expect("a request")),
             None => agent.run(request.body(()).expect("a request")),
-        };
-        let mut answer = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        }?;
         let headers = answer.headers().iter();
         let headers =
             headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
         let (status, headers) = (answer.status().as_u16(), headers.collect());
         let bytes = answer.body_mut().with_config().limit(u64::MAX).read_to_vec().expect("a body");
         let body = serde_json::from_slice(&bytes).unwrap_or_default();
-        Reply { status, headers, bytes, body }
+        Ok(Reply { status, headers, bytes, body })
     }
 }

@@ -8,7 +8,8 @@ use crate::{
     Requirement, codes,
     diagnostic::Report,
     plan::Plan,
-    states, steps,
+    states,
+    steps::{self, Schedule},
     workflows::SubWorkflows,
     yaml::{Entry, Kind, Node},
 };
@@ -92,6 +93,32 @@ pub(crate) fn pipeline_names(root: &Node) -> Vec<String> {
         Dialect::Config => entries(root.get("pipelines")).iter().map(|entry| entry.key.clone()).collect(),
         Dialect::Steps | Dialect::States => Vec::new(),
     }
+}
+
+/// The name that a file gives the pipeline that is chosen of it, as it is written.
+pub(crate) fn written_name<'n>(root: &'n Node, chosen: Option<&str>) -> Option<&'n str> {
+    let text = |entry: &'n Entry| match &entry.value.kind {
+        Kind::String(text) => Some(text.as_str()),
+        _ => None,
+    };
+    match Dialect::of(root) {
+        Dialect::Steps => root.get("name").and_then(text),
+        Dialect::States => root.get("metadata")?.value.get("name").and_then(text),
+        Dialect::Config => match (entries(root.get("pipelines")), chosen) {
+            ([only], None) => Some(&only.key),
+            (all, chosen) => all.iter().map(|entry| entry.key.as_str()).find(|name| Some(*name) == chosen),
+        },
+    }
+}
+
+/// The times at which the pipeline that is chosen of a file is to be run.
+pub(crate) fn schedule(root: &Node, chosen: Option<&str>) -> Option<Schedule> {
+    if Dialect::of(root) != Dialect::Config {
+        return None;
+    }
+    let name = written_name(root, chosen)?;
+    let pipeline = entries(root.get("pipelines")).iter().find(|entry| entry.key == name)?;
+    Schedule::of(&pipeline.value.get("trigger")?.value)
 }
 
 /// The ids of the workflows that a file names, each once, in the order of the file.

@@ -19,6 +19,23 @@ pub type Uses = BTreeMap<PluginName, BTreeSet<String>>;
 /// # Errors
 /// [`PackageError::Needed`] unless `force`; or when a file is not valid or cannot be written.
 pub fn remove(project: &Path, name: &PluginName, uses: &Uses, force: bool) -> Result<Vec<PluginName>, PackageError> {
+    let gone = would_remove(project, name, uses, force)?;
+    if !gone.is_empty() {
+        take_out(project, Lock::load(project)?, Grants::load(project)?, &gone)?;
+    }
+    Ok(gone)
+}
+
+/// What [`remove`] would take out.
+///
+/// # Errors
+/// As of [`remove`].
+pub fn would_remove(
+    project: &Path,
+    name: &PluginName,
+    uses: &Uses,
+    force: bool,
+) -> Result<Vec<PluginName>, PackageError> {
     let (lock, grants) = (Lock::load(project)?, Grants::load(project)?);
     let mut by: Vec<String> = uses.get(name).into_iter().flatten().map(|file| format!("{file} uses it")).collect();
     by.extend(lock.needed_by(name).map(|other| format!("{}@{} calls it", other.name, other.version)));
@@ -33,7 +50,6 @@ pub fn remove(project: &Path, name: &PluginName, uses: &Uses, force: bool) -> Re
     rest.plugins.remove(name);
     let mut gone = vec![name.clone()];
     gone.extend(orphans(&rest, uses).into_iter().filter(|other| !orphaned_before.contains(other)));
-    take_out(project, lock, grants, &gone)?;
     Ok(gone)
 }
 

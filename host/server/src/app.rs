@@ -7,7 +7,7 @@ use crate::{
     board::Board,
     config::Config,
     edge,
-    environments::Environments,
+    environments::{self, Environments},
     follow::Following,
     idempotency::UnderWay,
     metrics::Metrics,
@@ -172,6 +172,7 @@ pub async fn serve(
     }));
     app.runs().take_up_all().await?;
     sequences::forget_unbegun(&app).await?;
+    environments::sweep_secrets(&app).await?;
     triggers::start(&app);
     ready(address, key);
     let router = api::router(&app);

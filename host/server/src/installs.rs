@@ -239,14 +239,8 @@ pub(crate) async fn install(
         let turn = app.plugins().turn().await;
         let pipelines = app.pipelines().await?;
         let (name, at) = (wanted.name.clone(), app.clone());
-        let changes = aside(move || async move { carry_out(&at, &wanted, &pipelines, &agreed).await }).await??;
+        aside(move || async move { carry_out(&at, &caller, &wanted, &pipelines, &agreed).await }).await??;
         drop(turn);
-        for each in &changes {
-            let granted: Vec<_> = each.permissions.iter().map(|(_, words, _)| words).collect();
-            let detail = json!({ "from": each.from, "to": each.to, "digest": each.digest, "permissions": granted });
-            let action = if each.from.is_some() { "plugin.update" } else { "plugin.install" };
-            app.audit(&caller, action, &each.name.to_string(), detail).await?;
-        }
         row(&app, &name).await
     });
     work.await.map_err(Problem::internal)?
@@ -254,10 +248,11 @@ pub(crate) async fn install(
 
 async fn carry_out(
     app: &App,
+    caller: &Caller,
     wanted: &Wanted,
     pipelines: &[Pipeline],
     agreed: &str,
-) -> Result<Vec<Difference>, Problem> {
+) -> Result<(), Problem> {
     let lock = Lock::load(app.plugins().project())?;
     let roots = roots(pipelines, &lock, wanted);
     let changes = look_ahead(app, wanted, &roots).await?;
@@ -273,10 +268,19 @@ async fn carry_out(
         })
     };
     let names = BTreeSet::from([wanted.name.clone()]);
-    let done = installer(app).update(&names, &roots, Consent::Ask(&mut is_agreed)).await;
-    app.plugins().forget();
-    done?;
-    Ok(changes)
+    let entry = |each: &Difference| {
+        let granted: Vec<_> = each.permissions.iter().map(|(_, words, _)| words).collect();
+        let detail = json!({ "from": each.from, "to": each.to, "digest": each.digest, "permissions": granted });
+        let action = if each.from.is_some() { "plugin.update" } else { "plugin.install" };
+        caller.did(action, &each.name.to_string(), detail)
+    };
+    let entries: Vec<_> = changes.iter().map(entry).collect();
+    let work = async {
+        let done = installer(app).update(&names, &roots, Consent::Ask(&mut is_agreed)).await;
+        app.plugins().forget();
+        Ok(done.map(drop)?)
+    };
+    app.audited(&entries, work).await
 }
 
 /// Removes a plugin, and those that only it called.
@@ -285,20 +289,24 @@ pub(crate) async fn remove(app: &App, caller: &Caller, name: &PluginName, force:
     let work = detached(async move {
         let turn = app.plugins().turn().await;
         let uses = uses(&app).await?;
-        let at = (app.clone(), name.clone());
-        let gone = aside(move || async move {
-            let (app, name) = at;
-            let gone = removal::remove(app.plugins().project(), &name, &uses, force);
-            app.plugins().forget();
-            gone
-        })
-        .await??;
+        let at = app.clone();
+        let removed = aside(move || async move {
+            let (app, project) = (&at, at.plugins().project());
+            let going = removal::would_remove(project, &name, &uses, force)?;
+            if going.is_empty() {
+                return Err(Problem::not_found(format!("plugin {name} installed here")));
+            }
+            let entry = caller.did("plugin.remove", &name.to_string(), json!({ "removed": going, "force": force }));
+            let work = async {
+                let gone = removal::remove(project, &name, &uses, force);
+                app.plugins().forget();
+                Ok(gone.map(drop)?)
+            };
+            app.audited(&[entry], work).await
+        });
+        let removed = removed.await?;
         drop(turn);
-        if gone.is_empty() {
-            return Err(Problem::not_found(format!("plugin {name} installed here")));
-        }
-        let detail = json!({ "removed": gone, "force": force });
-        app.audit(&caller, "plugin.remove", &name.to_string(), detail).await
+        removed
     });
     work.await.map_err(Problem::internal)?
 }
@@ -418,9 +426,9 @@ pub(crate) async fn set_grants(
         serde_json::from_value(granted).map_err(|error| Problem::field("/granted", error.to_string()))?;
     check_permissions(&granted).map_err(|why| Problem::field("/granted", why))?;
     let turn = app.plugins().turn().await;
-    let at = (app.clone(), name.clone(), granted.clone());
-    let before = aside(move || async move {
-        let (app, name, granted) = at;
+    let (at, caller, plugin) = (app.clone(), caller.clone(), name.clone());
+    let done = aside(move || async move {
+        let (app, name) = (at, plugin);
         let project = app.plugins().project();
         let lock = Lock::load(project)?;
         let locked =
@@ -432,17 +440,20 @@ pub(crate) async fn set_grants(
             );
         }
         let mut grants = grants::Grants::load(project)?;
-        let before = grants.plugins.insert(name, granted).unwrap_or_default();
-        grants.save(project)?;
-        app.plugins().forget();
-        Ok(before)
-    })
-    .await??;
+        let before = grants.plugins.insert(name.clone(), granted.clone()).unwrap_or_default();
+        let words =
+            |permissions: &Permissions| permissions.in_words().into_iter().map(|(_, words)| words).collect::<Vec<_>>();
+        let detail = json!({ "before": words(&before), "after": words(&granted) });
+        let entry = caller.did("plugin.grant", &name.to_string(), detail);
+        let work = async {
+            let saved = grants.save(project);
+            app.plugins().forget();
+            Ok(saved?)
+        };
+        app.audited(&[entry], work).await
+    });
+    done.await??;
     drop(turn);
-    let words =
-        |permissions: &Permissions| permissions.in_words().into_iter().map(|(_, words)| words).collect::<Vec<_>>();
-    let detail = json!({ "before": words(&before), "after": words(&granted) });
-    app.audit(caller, "plugin.grant", &name.to_string(), detail).await?;
     row(app, name).await
 }
 

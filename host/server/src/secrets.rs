@@ -78,16 +78,16 @@ pub(crate) async fn set(
     let (name, value) = (name(&engine, &path)?, SecretValue::new(value.into_bytes()));
     let detail = json!({ "hosts": hosts });
     let target = name.to_string();
-    vault(app, move |vault| vault.set(&name, &value, &hosts)).await?;
-    app.audit(caller, "secret.set", &target, detail).await
+    let entry = caller.did("secret.set", &target, detail);
+    app.audited(&[entry], vault(app, move |vault| vault.set(&name, &value, &hosts))).await
 }
 
 /// Removes a secret.
 pub(crate) async fn remove(app: &App, caller: &Caller, (engine, path): (String, String)) -> Result<(), Problem> {
     let name = name(&engine, &path)?;
     let target = name.to_string();
-    vault(app, move |vault| vault.remove(&name)).await?;
-    app.audit(caller, "secret.remove", &target, json!({})).await
+    let entry = caller.did("secret.remove", &target, json!({}));
+    app.audited(&[entry], vault(app, move |vault| vault.remove(&name))).await
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@
 //!
 //! **Not here.** What a template and a sequence mean (`manifest::sequence`), and how a run of one moves on (`engine::sequence`).
 
-use crate::{App, Problem, clock::now_ms, problem::Kind, workflows::Begun};
+use crate::{App, Problem, access::Caller, clock::now_ms, problem::Kind, workflows::Begun};
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, json};
 use std::{collections::BTreeMap, time::Duration};
 use windlass_contract::{CodedError as _, RunId};
 use windlass_driver::{Asked, Request, new_run_id};
@@ -129,21 +129,33 @@ fn shown(row: SequenceRunRow, run: Option<&Run>) -> Result<RunView, Problem> {
 
 impl App {
     /// Keeps a template, a new one or another form of that one; its number.
-    pub(crate) async fn put_template(&self, id: Option<u64>, template: Template) -> Result<u64, Problem> {
+    pub(crate) async fn put_template(
+        &self,
+        caller: &Caller,
+        id: Option<u64>,
+        template: Template,
+    ) -> Result<u64, Problem> {
         wrong(Kind::Invalid, &check_template(&template))?;
         let body = serde_json::to_string(&template).map_err(Problem::internal)?;
-        let put = self.records().put_template(id.map(number), &template.name, &body, now_ms(), MAX_KEPT).await?;
-        put.map(i64::unsigned_abs).ok_or_else(|| match id {
+        let mut change = self.records().change().await?;
+        let put = change.put_template(id.map(number), &template.name, &body, now_ms(), MAX_KEPT).await?;
+        let put = put.map(i64::unsigned_abs).ok_or_else(|| match id {
             Some(id) => Problem::not_found(format!("template {id}")),
             None => full("templates"),
-        })
+        })?;
+        let action = if id.is_some() { "template.change" } else { "template.create" };
+        change.commit(&caller.did(action, &put.to_string(), json!({ "name": template.name }))).await?;
+        Ok(put)
     }
 
     /// Deletes a template that no pipeline uses.
-    pub(crate) async fn delete_template(&self, id: u64) -> Result<(), Problem> {
-        match self.records().delete_template(number(id)).await? {
+    pub(crate) async fn delete_template(&self, caller: &Caller, id: u64) -> Result<(), Problem> {
+        let mut change = self.records().change().await?;
+        match change.delete_template(number(id)).await? {
             None => Err(Problem::not_found(format!("template {id}"))),
-            Some(users) if users.is_empty() => Ok(()),
+            Some(users) if users.is_empty() => {
+                Ok(change.commit(&caller.did("template.delete", &id.to_string(), json!({}))).await?)
+            }
             Some(users) => {
                 let words = format!("{} pipelines use the template {id}", users.len());
                 let problem =
@@ -164,7 +176,7 @@ impl App {
     }
 
     /// Keeps a pipeline, a new one or another form of that one; its number.
-    pub(crate) async fn put_sequence(&self, id: Option<u64>, new: Sequence, by: &str) -> Result<u64, Problem> {
+    pub(crate) async fn put_sequence(&self, caller: &Caller, id: Option<u64>, new: Sequence) -> Result<u64, Problem> {
         let templates = self.templates().await?;
         wrong(Kind::Invalid, &check_sequence(&new, &templates))?;
         let step = |step: &SequenceStep| StepRow {
@@ -173,12 +185,16 @@ impl App {
         };
         let steps: Vec<StepRow> = new.steps.iter().map(step).collect();
         let (name, description) = (new.name.as_str(), new.description.as_deref());
-        let row = NewSequence { name, description, steps: &steps, by, at_ms: now_ms() };
-        let put = self.records().put_sequence(id.map(number), row, MAX_KEPT).await?;
-        put.map(i64::unsigned_abs).ok_or_else(|| match id {
+        let row = NewSequence { name, description, steps: &steps, by: &caller.name, at_ms: now_ms() };
+        let mut change = self.records().change().await?;
+        let put = change.put_sequence(id.map(number), row, MAX_KEPT).await?;
+        let put = put.map(i64::unsigned_abs).ok_or_else(|| match id {
             Some(id) => Problem::not_found(format!("pipeline {id}, or one of its templates")),
             None => full("pipelines"),
-        })
+        })?;
+        let action = if id.is_some() { "pipeline.change" } else { "pipeline.create" };
+        change.commit(&caller.did(action, &put.to_string(), json!({ "name": name }))).await?;
+        Ok(put)
     }
 
     /// Starts a run. It is durable when this returns.

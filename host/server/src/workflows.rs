@@ -10,12 +10,14 @@
 
 use crate::{
     App, Problem,
+    access::Caller,
     api::{
         lint::{DiagnosticRow, rows},
         runs::RunRow,
     },
     clock::now_ms,
     problem::Kind,
+    triggers::own,
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -45,6 +47,8 @@ pub(crate) const MAX_KEPT: usize = 256;
 const MAX_MESSAGE_CHARS: usize = 500;
 /// How many deployed pipelines are read at once, where all are asked for.
 const PIPELINES_AT_ONCE: u32 = 200;
+/// What is said of a text that cannot be deployed.
+const CANNOT_RUN: &str = "this pipeline cannot run";
 /// How a text is called that has no name yet.
 const UNNAMED: &str = "pipeline.yaml";
 
@@ -129,7 +133,6 @@ pub(crate) struct New<'a> {
     pub(crate) pipeline: Option<&'a str>,
     pub(crate) base: Option<u32>,
     pub(crate) message: Option<&'a str>,
-    pub(crate) by: &'a str,
 }
 
 /// What was deployed.
@@ -152,13 +155,22 @@ impl App {
         let source = Source { name: name.unwrap_or(UNNAMED).to_owned(), text: yaml.to_owned() };
         let others = self.deployed_beside(&source, name.map(|name| (name, &source))).await?;
         let installed = self.plugins().installed()?;
-        let (runtime, pipeline) = (self.host().runtime().clone(), pipeline.map(str::to_owned));
+        let (runtime, chosen) = (self.host().runtime().clone(), pipeline.map(str::to_owned));
+        let pipeline = chosen.clone();
         let loaded = tokio::task::spawn_blocking(move || {
             let loading = windlass_project::load(&runtime, &installed, &source, &others, pipeline.as_deref());
             tokio::runtime::Handle::current().block_on(loading)
         });
         let loaded = loaded.await.map_err(Problem::internal)?.map_err(|error| Problem::told(Kind::Upstream, &error))?;
-        Ok(Checked { plan: loaded.plan, found: loaded.diagnostics })
+        let mut checked = Checked { plan: loaded.plan, found: loaded.diagnostics };
+        // This is the server that acts on it.
+        checked.found.retain(|each| each.code != windlass_manifest::codes::SERVER_ONLY);
+        if let Err(wrong) = own::schedule(yaml, chosen.as_deref()) {
+            checked.found.extend(wrong);
+            checked.found.sort_by_key(|each| (each.line, each.col));
+            checked.plan = None;
+        }
+        Ok(checked)
     }
 
     /// Every deployed pipeline, with what it runs: for whoever asks what another set of plugins would mean for them.
@@ -212,21 +224,16 @@ impl App {
     }
 
     /// Deploys a pipeline.
-    pub(crate) async fn deploy(&self, new: New<'_>) -> Result<DeployedAs, Problem> {
+    pub(crate) async fn deploy(&self, caller: &Caller, new: New<'_>) -> Result<DeployedAs, Problem> {
         if new.message.is_some_and(|message| message.chars().count() > MAX_MESSAGE_CHARS) {
             return Err(Problem::field("/message", format!("a message has at most {MAX_MESSAGE_CHARS} characters")));
         }
-        let mut checked = self.check(None, new.yaml, new.pipeline).await?;
-        let name = checked.plan.as_ref().map(|plan| plan.name.clone());
         // Under its own name it may run itself, through others that are deployed already.
-        if let Some(name) = &name
-            && self.records().workflow(name).await?.is_some()
-        {
-            checked = self.check(Some(name), new.yaml, new.pipeline).await?;
-        }
+        let name = windlass_manifest::written_name(new.yaml, new.pipeline);
+        let checked = self.check(name.as_deref(), new.yaml, new.pipeline).await?;
         let plan = match &checked.plan {
             Some(plan) if !checked.has_errors() => plan,
-            _ => return Err(unsound("this pipeline cannot run", &checked.found, new.yaml)),
+            _ => return Err(unsound(CANNOT_RUN, &checked.found, new.yaml)),
         };
         let fits = plan.name.chars().count() <= MAX_NAME_CHARS && !plan.name.chars().any(char::is_control);
         if !fits || plan.name.trim().is_empty() || matches!(plan.name.as_str(), "." | "..") {
@@ -244,13 +251,21 @@ impl App {
             pipeline: new.pipeline,
             base: new.base,
             message: new.message.filter(|message| !message.trim().is_empty()),
-            by: new.by,
+            by: &caller.name,
             at_ms: now_ms(),
         };
-        let deployed = self.records().deploy(&version).await?;
-        self.workflows().changed();
-        let (version, changed) = match deployed {
-            Deployment::New(version) => (version, true),
+        let wanted = own::schedule(new.yaml, new.pipeline).map_err(|wrong| unsound(CANNOT_RUN, &wrong, new.yaml))?;
+        let _alone = self.triggers().alone().await;
+        let mut change = self.records().change().await?;
+        let (version, changed) = match change.deploy(&version).await? {
+            Deployment::New(version) => {
+                let step = own::keep_in_step(self, caller, &mut change, &plan.name, wanted).await?;
+                let detail = json!({ "version": version, "schedule": step.word() });
+                change.commit(&caller.did("workflow.deploy", &plan.name, detail)).await?;
+                self.workflows().changed();
+                own::take(self, step)?;
+                (version, true)
+            }
             Deployment::Same(version) => (version, false),
             Deployment::Stale(0) => {
                 let words = format!("{} is not deployed here any more", plan.name);
@@ -266,11 +281,20 @@ impl App {
         Ok(DeployedAs { name: plan.name.clone(), version, changed, warnings: rows(&checked.found, new.yaml) })
     }
 
-    /// Deletes a pipeline with its versions.
-    pub(crate) async fn delete_workflow(&self, name: &str) -> Result<(), Problem> {
-        let deleted = self.records().delete_workflow(name).await?;
+    /// Deletes a pipeline with its versions and its triggers.
+    pub(crate) async fn delete_workflow(&self, caller: &Caller, name: &str) -> Result<(), Problem> {
+        let _alone = self.triggers().alone().await;
+        let triggers = self.triggers().of(name);
+        let mut change = self.records().change().await?;
+        for live in &triggers {
+            change.delete_trigger(&live.row.id).await?;
+        }
+        if !change.delete_workflow(name).await? {
+            return Err(no_workflow(name));
+        }
+        change.commit(&caller.did("workflow.delete", name, json!({ "triggers": triggers.len() }))).await?;
         self.workflows().changed();
-        if deleted { Ok(()) } else { Err(no_workflow(name)) }
+        self.forget_triggers(&triggers).await
     }
 
     /// The plan of a deployed pipeline with the version that it is; the newest where none is named.

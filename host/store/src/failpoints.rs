@@ -4,6 +4,14 @@
 pub const BEFORE_COMMIT: &str = "store::before-commit";
 /// Everything is committed, and nobody has been told.
 pub const AFTER_COMMIT: &str = "store::after-commit";
+/// What somebody changes of the records is written, its entry in the audit is not, and nothing is committed.
+pub(crate) const CHANGED: &str = "records::changed";
+/// Its entry is written, too.
+pub(crate) const AUDITED: &str = "records::audited";
+/// Both are committed, and nobody has been told.
+pub(crate) const COMMITTED: &str = "records::committed";
+/// The entry of what is changed elsewhere is committed, and that is not begun.
+pub(crate) const INTENDED: &str = "records::intended";
 /// A request with an idempotency key has had its effect, and its answer is not kept.
 pub(crate) const BEFORE_ANSWER: &str = "records::before-answer";
 

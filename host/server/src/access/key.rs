@@ -78,7 +78,8 @@ pub(crate) async fn first_admin(records: &Records) -> Result<Option<String>, Pro
 pub async fn restore_admin(home: &Path) -> Result<(String, String), Problem> {
     let records = Records::open(home).await?;
     let key = Key::new();
-    let name = records.restore_admin(FIRST, admins(&key, "reset-admin")).await?;
+    let mut change = records.change().await?;
+    let name = change.restore_admin(FIRST, admins(&key, "reset-admin")).await?;
     let entry = AuditEntry {
         at_ms: now_ms(),
         actor: SYSTEM.to_owned(),
@@ -89,7 +90,7 @@ pub async fn restore_admin(home: &Path) -> Result<(String, String), Problem> {
         request_id: None,
         address: None,
     };
-    records.add_to_audit(&entry).await?;
+    change.commit(&entry).await?;
     records.close().await;
     Ok((name, key.reveal().to_owned()))
 }

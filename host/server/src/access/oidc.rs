@@ -37,7 +37,7 @@ use std::{
     time::Duration,
 };
 use url::{Host, Url};
-use windlass_store::records::accounts::{Account, Provided};
+use windlass_store::records::accounts::{Account, Admitted, Provided};
 
 /// How long somebody may take at the provider, in milliseconds: ten minutes.
 pub(crate) const PENDING_MS: u64 = 600_000;
@@ -525,10 +525,16 @@ async fn admit(app: &App, id: &str, provider: &Provider, claims: &Map<String, Va
         role: role.name(),
         at_ms: now_ms(),
     };
-    let (user, is_new) = app.records().provide_user(&provided).await?;
-    if is_new {
+    let mut change = app.records().change().await?;
+    let (user, action) = match change.provide_user(&provided).await? {
+        Admitted::New(user) => (user, Some("user.create")),
+        Admitted::Changed(user) => (user, Some("user.change")),
+        Admitted::Same(user) => (user, None),
+    };
+    if let Some(action) = action {
         let system = super::Caller { user: 0, name: SYSTEM.to_owned(), role: Role::Viewer, via: format!("oidc:{id}") };
-        app.audit(&system, "user.create", &user.name, json!({ "role": user.role, "issuer": config.issuer.0 })).await?;
+        let detail = json!({ "role": user.role, "issuer": config.issuer.0 });
+        change.commit(&system.did(action, &user.name, detail)).await?;
     }
     if user.disabled {
         return Err(refused("this account is disabled"));

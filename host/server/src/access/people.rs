@@ -99,11 +99,12 @@ pub(crate) async fn create(
         None => None,
     };
     let new = NewUser { password: hash.as_deref(), ..new };
-    let made = app.records().create_user(&new).await?;
+    let mut change = app.records().change().await?;
+    let made = change.create_user(&new).await?;
     let taken = || Problem::new(Kind::Conflict, format!("the name {:?} is or was somebody's", new.name));
     let user = made.ok_or_else(|| taken().at("/name", "is or was somebody's"))?;
     let detail = json!({ "role": user.role, "password": user.password.is_some() });
-    app.audit(caller, "user.create", &user.name, detail).await?;
+    change.commit(&caller.did("user.create", &user.name, detail)).await?;
     Ok(user)
 }
 
@@ -115,27 +116,29 @@ pub(crate) async fn one(app: &App, caller: &Caller, name: &str) -> Result<User, 
 }
 
 /// Changes a user.
-pub(crate) async fn change(app: &App, caller: &Caller, name: &str, change: UserChange<'_>) -> Result<User, Problem> {
-    check_texts(change.display_name, change.email)?;
-    let user = changed(app.records().change_user(name, change).await?, name)?;
+pub(crate) async fn change(app: &App, caller: &Caller, name: &str, wanted: UserChange<'_>) -> Result<User, Problem> {
+    check_texts(wanted.display_name, wanted.email)?;
+    let mut change = app.records().change().await?;
+    let user = changed(change.change_user(name, wanted).await?, name)?;
     let mut detail = serde_json::Map::new();
-    if let Some(role) = change.role {
+    if let Some(role) = wanted.role {
         detail.insert("role".to_owned(), role.into());
     }
-    if let Some(disabled) = change.disabled {
+    if let Some(disabled) = wanted.disabled {
         detail.insert("disabled".to_owned(), disabled.into());
     }
-    if change.display_name.is_some() || change.email.is_some() {
+    if wanted.display_name.is_some() || wanted.email.is_some() {
         detail.insert("profile".to_owned(), true.into());
     }
-    app.audit(caller, "user.change", &user.name, detail.into()).await?;
+    change.commit(&caller.did("user.change", &user.name, detail.into())).await?;
     Ok(user)
 }
 
 /// Deletes a user.
 pub(crate) async fn delete(app: &App, caller: &Caller, name: &str) -> Result<(), Problem> {
-    let user = changed(app.records().delete_user(name).await?, name)?;
-    app.audit(caller, "user.delete", &user.name, json!({})).await
+    let mut change = app.records().change().await?;
+    let user = changed(change.delete_user(name).await?, name)?;
+    Ok(change.commit(&caller.did("user.delete", &user.name, json!({}))).await?)
 }
 
 /// Sets a password: one's own with the one before, anybody else's for administrators.
@@ -162,10 +165,11 @@ pub(crate) async fn set_password(
     }
     password::check(password, &user.name)?;
     let hash = app.access().passwords.hash(password).await?;
-    if !app.records().set_password(&user.name, &hash).await? {
+    let mut change = app.records().change().await?;
+    if !change.set_password(&user.name, &hash).await? {
         return Err(Problem::not_found(format!("user {name:?}")));
     }
-    app.audit(caller, "user.set-password", &user.name, json!({})).await
+    Ok(change.commit(&caller.did("user.set-password", &user.name, json!({}))).await?)
 }
 
 /// A key to be made, as it is asked for.
@@ -203,12 +207,13 @@ pub(crate) async fn create_key(app: &App, caller: &Caller, wanted: Wanted<'_>) -
         at_ms: now,
         expires_at_ms: days.map(|days| now + u64::from(days) * 24 * 3_600_000),
     };
-    let entry = app.records().make_key(&new, MAX_KEYS).await?.ok_or_else(|| {
+    let mut change = app.records().change().await?;
+    let entry = change.make_key(&new, MAX_KEYS).await?.ok_or_else(|| {
         Problem::new(Kind::Conflict, format!("{} has {MAX_KEYS} keys already", owner.name))
             .help("end one that is not used")
     })?;
     let detail = json!({ "user": entry.user, "key": entry.prefix, "role": entry.role, "days": days });
-    app.audit(caller, "key.create", &entry.id.to_string(), detail).await?;
+    change.commit(&caller.did("key.create", &entry.id.to_string(), detail)).await?;
     Ok((key, entry))
 }
 
@@ -216,9 +221,11 @@ pub(crate) async fn create_key(app: &App, caller: &Caller, wanted: Wanted<'_>) -
 pub(crate) async fn delete_key(app: &App, caller: &Caller, id: i64) -> Result<(), Problem> {
     whole(app, caller).await?;
     let of = (caller.role != Role::Admin).then_some(caller.user);
-    let ended = app.records().delete_key(id, of).await?;
+    let mut change = app.records().change().await?;
+    let ended = change.delete_key(id, of).await?;
     let ended = ended.ok_or_else(|| Problem::not_found(format!("key {id}")))?;
-    app.audit(caller, "key.delete", &id.to_string(), json!({ "user": ended.user, "key": ended.prefix })).await
+    let detail = json!({ "user": ended.user, "key": ended.prefix });
+    Ok(change.commit(&caller.did("key.delete", &id.to_string(), detail)).await?)
 }
 
 #[cfg(test)]

@@ -130,9 +130,10 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, account: &Account, how
         max: MAX_SESSIONS,
     };
     let before = token_of(app, headers).map(|token| token.hash());
-    app.records().begin_session(&new, before.as_ref()).await?;
     let caller = Caller { user: account.id, name: account.name.clone(), role, via: "session".to_owned() };
-    app.audit(&caller, "session.begin", &account.name, json!({ "with": how })).await?;
+    let mut change = app.records().change().await?;
+    change.begin_session(&new, before.as_ref()).await?;
+    change.commit(&caller.did("session.begin", &account.name, json!({ "with": how }))).await?;
     let secure = is_secure(app);
     let seconds = LONGEST_MS / 1000;
     let cookies = vec![
@@ -145,8 +146,9 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, account: &Account, how
 /// Ends the session that a request carries; the cookies that take the browser's away.
 pub(crate) async fn end(app: &App, headers: &HeaderMap, caller: &Caller) -> Result<Vec<HeaderValue>, Problem> {
     if let Some(token) = token_of(app, headers) {
-        app.records().end_session(&token.hash()).await?;
-        app.audit(caller, "session.end", &caller.name, json!({})).await?;
+        let mut change = app.records().change().await?;
+        change.end_session(&token.hash()).await?;
+        change.commit(&caller.did("session.end", &caller.name, json!({}))).await?;
     }
     let secure = is_secure(app);
     Ok(vec![set_cookie(name(app), "", "/", 0, secure, true), set_cookie(csrf::COOKIE, "", "/", 0, secure, false)])
@@ -208,7 +210,7 @@ fn wrong(words: &str) -> Problem {
 /// Writes a refused sign-in down.
 async fn refused(app: &App, name: Option<&str>, with: &str) -> Result<(), Problem> {
     let nobody = Caller { user: 0, name: SYSTEM.to_owned(), role: Role::Viewer, via: String::new() };
-    app.audit(&nobody, "session.refused", name.unwrap_or("nobody who is known"), json!({ "with": with })).await
+    app.audit(&nobody.did("session.refused", name.unwrap_or("nobody who is known"), json!({ "with": with }))).await
 }
 
 #[cfg(test)]

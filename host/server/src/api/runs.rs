@@ -45,7 +45,7 @@ pub(crate) struct RunRow {
     pub workflow: String,
     /// The pipeline's version, where it was begun from one that is deployed here.
     pub version: Option<u32>,
-    /// `queued`, `running`, `waiting`, `cancelling` or `finished`.
+    /// `queued` (for its turn), `running`, `blocked` (a person is asked), `waiting` (for a gate's time), `cancelling` or `finished`.
     pub status: String,
     /// How it ended: `succeeded`, `failed`, `error`, `timed-out`, `cancelled`, `lost`, `rejected`.
     pub outcome: Option<String>,
@@ -243,7 +243,7 @@ pub(crate) struct Visit {
 pub(crate) struct StepView {
     /// Its name.
     pub name: String,
-    /// One word: `pending`, `running`, `retrying`, `blocked` (at a gate), `undecided`, or its outcome when it is over.
+    /// One word: `pending`, `running`, `retrying`, `blocked` (a gate asks people), `waiting` (for a gate's time), `undecided`, or its outcome when it is over.
     pub status: String,
     /// How it ended.
     pub outcome: Option<String>,
@@ -506,7 +506,7 @@ async fn ask(
 ) -> Result<StatusCode, Problem> {
     let run = run_id(id)?;
     app.runs().ask(&run, Asked { request, by: caller.name.clone() }).await?;
-    app.audit(caller, action, run.as_str(), detail).await?;
+    app.audit(&caller.did(action, run.as_str(), detail)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -528,7 +528,7 @@ async fn rerun(
     };
     let run = app.runs().rerun(&of, &from, caller.name.clone()).await?;
     let row = RunRow::from(app.host().store().run(&run).await?);
-    app.audit(&caller, "run.rerun", &row.id, json!({ "of": of })).await?;
+    app.audit(&caller.did("run.rerun", &row.id, json!({ "of": of }))).await?;
     Ok((StatusCode::CREATED, Json(row)))
 }
 

@@ -344,9 +344,8 @@ async fn create(
     if body.id.is_some() {
         return Err(Problem::field("/id", "a new pipeline gets its number here; change one with PUT"));
     }
-    let id = app.put_sequence(None, body.sequence()?, &caller.name).await?;
+    let id = app.put_sequence(&caller, None, body.sequence()?).await?;
     let pipeline = one(&app, id).await?;
-    app.audit(&caller, "pipeline.create", &id.to_string(), json!({ "name": pipeline.name })).await?;
     Ok((StatusCode::CREATED, Json(PipelineAnswer { pipeline })))
 }
 
@@ -358,9 +357,8 @@ async fn change(
     Json(body): Json<PipelineInput>,
 ) -> Result<Json<PipelineAnswer>, Problem> {
     let id = body.id.ok_or_else(|| Problem::field("/id", "say which pipeline"))?;
-    app.put_sequence(Some(id), body.sequence()?, &caller.name).await?;
+    app.put_sequence(&caller, Some(id), body.sequence()?).await?;
     let pipeline = one(&app, id).await?;
-    app.audit(&caller, "pipeline.change", &id.to_string(), json!({ "name": pipeline.name })).await?;
     Ok(Json(PipelineAnswer { pipeline }))
 }
 
@@ -371,10 +369,11 @@ async fn delete(
     Operator(caller): Operator,
     Json(body): Json<PipelineId>,
 ) -> Result<Json<Done>, Problem> {
-    if !app.records().delete_sequence(number(body.id)).await? {
+    let mut change = app.records().change().await?;
+    if !change.delete_sequence(number(body.id)).await? {
         return Err(Problem::not_found(format!("pipeline {}", body.id)));
     }
-    app.audit(&caller, "pipeline.delete", &body.id.to_string(), json!({})).await?;
+    change.commit(&caller.did("pipeline.delete", &body.id.to_string(), json!({}))).await?;
     Ok(Json(Done { success: true }))
 }
 
@@ -419,6 +418,6 @@ async fn act(
         ActionKind::Cancel => (StatusCode::OK, app.cancel_sequence(run()?, &caller.name).await?, "pipeline.cancel"),
     };
     let detail = json!({ "pipeline": view.row.sequence, "run": view.row.run });
-    app.audit(&caller, action, &view.row.id.to_string(), detail).await?;
+    app.audit(&caller.did(action, &view.row.id.to_string(), detail)).await?;
     Ok((status, Json(RunAnswer { run: view.into() })))
 }

@@ -8,7 +8,6 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use windlass_manifest::sequence::{DEFAULT_MODEL, Parameters, Template};
@@ -180,8 +179,7 @@ async fn create(
     if body.id.is_some() {
         return Err(Problem::field("/id", "a new template gets its number here; change one with PUT"));
     }
-    let template = one(&app, app.put_template(None, body.template()).await?).await?;
-    app.audit(&caller, "template.create", &template.id.to_string(), json!({ "name": template.name })).await?;
+    let template = one(&app, app.put_template(&caller, None, body.template()).await?).await?;
     Ok((StatusCode::CREATED, Json(TemplateAnswer { template })))
 }
 
@@ -193,8 +191,7 @@ async fn change(
     Json(body): Json<TemplateInput>,
 ) -> Result<Json<TemplateAnswer>, Problem> {
     let id = body.id.ok_or_else(|| Problem::field("/id", "say which template"))?;
-    let template = one(&app, app.put_template(Some(id), body.template()).await?).await?;
-    app.audit(&caller, "template.change", &id.to_string(), json!({ "name": template.name })).await?;
+    let template = one(&app, app.put_template(&caller, Some(id), body.template()).await?).await?;
     Ok(Json(TemplateAnswer { template }))
 }
 
@@ -205,7 +202,6 @@ async fn delete(
     Operator(caller): Operator,
     Json(body): Json<TemplateId>,
 ) -> Result<Json<Done>, Problem> {
-    app.delete_template(body.id).await?;
-    app.audit(&caller, "template.delete", &body.id.to_string(), json!({})).await?;
+    app.delete_template(&caller, body.id).await?;
     Ok(Json(Done { success: true }))
 }

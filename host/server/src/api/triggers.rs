@@ -8,7 +8,6 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use windlass_store::records::triggers as stored;
@@ -35,6 +34,8 @@ pub(crate) struct Trigger {
     pub spec: TriggerSpec,
     /// Whether it does.
     pub enabled: bool,
+    /// Whether it is the `trigger` in the pipeline's own text: it changes with that, and only `enabled` can be changed here.
+    pub managed: bool,
     /// Where requests go, of a webhook.
     pub url: Option<String>,
     /// When it comes next, of a schedule.
@@ -113,6 +114,7 @@ fn view(app: &App, live: &Live, last: Option<stored::DeliveryRow>) -> Trigger {
         name: row.name.clone(),
         spec: live.spec.clone(),
         enabled: row.enabled,
+        managed: row.managed,
         url: live.spec.is_hook().then(|| format!("{}/hooks/{}", app.public_url(), row.id)),
         next_ms: row.next_ms,
         created_by: row.created_by.clone(),
@@ -147,9 +149,7 @@ async fn create(
     Path(name): Path<String>,
     Json(body): Json<NewTrigger>,
 ) -> Result<(StatusCode, Json<MadeTrigger>), Problem> {
-    let (live, secret) = app.create_trigger(&name, &body.name, body.spec, &caller.name).await?;
-    let detail = json!({ "workflow": name, "name": live.row.name, "spec": live.spec });
-    app.audit(&caller, "trigger.create", &live.row.id, detail).await?;
+    let (live, secret) = app.create_trigger(&caller, &name, &body.name, body.spec).await?;
     Ok((StatusCode::CREATED, Json(MadeTrigger { trigger: view(&app, &live, None), secret })))
 }
 
@@ -168,9 +168,7 @@ async fn change(
     Path(id): Path<String>,
     Json(body): Json<TriggerChange>,
 ) -> Result<Json<Trigger>, Problem> {
-    let live = app.change_trigger(&id, body.name, body.spec, body.enabled).await?;
-    let detail = json!({ "name": live.row.name, "enabled": live.row.enabled, "spec": live.spec });
-    app.audit(&caller, "trigger.change", &id, detail).await?;
+    let live = app.change_trigger(&caller, &id, body.name, body.spec, body.enabled).await?;
     Ok(Json(view_now(&app, &live).await?))
 }
 
@@ -181,9 +179,7 @@ async fn delete(
     Operator(caller): Operator,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let live = app.triggers().one(&id)?;
-    app.delete_trigger(&id).await?;
-    app.audit(&caller, "trigger.delete", &id, json!({ "workflow": live.row.workflow, "name": live.row.name })).await?;
+    app.delete_trigger(&caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -194,8 +190,7 @@ async fn rotate(
     Operator(caller): Operator,
     Path(id): Path<String>,
 ) -> Result<Json<MadeTrigger>, Problem> {
-    let (live, secret) = app.rotate_trigger(&id).await?;
-    app.audit(&caller, "trigger.rotate", &id, json!({})).await?;
+    let (live, secret) = app.rotate_trigger(&caller, &id).await?;
     Ok(Json(MadeTrigger { trigger: view_now(&app, &live).await?, secret: Some(secret) }))
 }
 
@@ -220,7 +215,6 @@ async fn redeliver(
     Operator(caller): Operator,
     Path((id, delivery)): Path<(String, i64)>,
 ) -> Result<(StatusCode, Json<DeliveryRow>), Problem> {
-    let row = app.redeliver(&id, delivery).await?;
-    app.audit(&caller, "trigger.redeliver", &id, json!({ "delivery": delivery, "as": row.id })).await?;
+    let row = app.redeliver(&caller, &id, delivery).await?;
     Ok((StatusCode::ACCEPTED, Json(row.into())))
 }

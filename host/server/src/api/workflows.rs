@@ -239,13 +239,9 @@ async fn deploy(
         pipeline: body.pipeline.as_deref(),
         base: body.base_version,
         message: body.message.as_deref(),
-        by: &caller.name,
     };
-    let deployed = app.deploy(new).await?;
+    let deployed = app.deploy(&caller, new).await?;
     let status = if deployed.changed { StatusCode::CREATED } else { StatusCode::OK };
-    if deployed.changed {
-        app.audit(&caller, "workflow.deploy", &deployed.name, json!({ "version": deployed.version })).await?;
-    }
     let (name, version, changed) = (deployed.name, deployed.version, deployed.changed);
     Ok((status, Json(Deployed { name, version, changed, diagnostics: deployed.warnings })))
 }
@@ -274,9 +270,7 @@ async fn delete_workflow(
     Admin(caller): Admin,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    app.delete_triggers_of(&name).await?;
-    app.delete_workflow(&name).await?;
-    app.audit(&caller, "workflow.delete", &name, json!({})).await?;
+    app.delete_workflow(&caller, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -318,6 +312,6 @@ async fn run(
     let RunRequest { inputs, blackboard, version } = body;
     let origin = Begun { by: caller.name.clone(), trigger: "manual", title: None, run_id: None };
     let run = app.begin_run(&name, version, inputs, blackboard, origin).await?;
-    app.audit(&caller, "run.begin", &run.id, json!({ "workflow": name, "version": run.version })).await?;
+    app.audit(&caller.did("run.begin", &run.id, json!({ "workflow": name, "version": run.version }))).await?;
     Ok((StatusCode::CREATED, Json(run)))
 }

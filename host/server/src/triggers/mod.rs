@@ -17,6 +17,7 @@
 mod deliver;
 mod github;
 mod globs;
+pub(crate) mod own;
 mod schedule;
 mod signature;
 mod spec;
@@ -24,7 +25,7 @@ mod spec;
 pub(crate) use deliver::start;
 pub(crate) use spec::TriggerSpec;
 
-use crate::{App, Problem, clock::now_ms, problem::Kind, secrets};
+use crate::{App, Problem, access::Caller, clock::now_ms, problem::Kind, secrets};
 use axum::http::HeaderMap;
 use deliver::Inbox;
 use github::{Filters, Meant};
@@ -164,6 +165,11 @@ impl Triggers {
         live
     }
 
+    /// Keeps others from changing triggers for as long as it is held.
+    pub(crate) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.changing.lock().await
+    }
+
     fn forget(&self, id: &str) {
         self.0.known.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
@@ -205,6 +211,13 @@ fn check_name(name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Why nobody changes a pipeline's own schedule by hand.
+fn managed(row: &TriggerRow, why: &str) -> Problem {
+    let words = format!("this is the `trigger` in the text of {}: {why}", row.workflow);
+    Problem::new(Kind::Conflict, words)
+        .help("change the text and deploy it, or switch the trigger off with `enabled: false`")
+}
+
 fn stored_spec(spec: &TriggerSpec) -> Result<String, Problem> {
     serde_json::to_string(spec).map_err(Problem::internal)
 }
@@ -213,15 +226,15 @@ impl App {
     /// Makes a trigger; with what its requests are to be signed with, where it takes any.
     pub(crate) async fn create_trigger(
         &self,
+        caller: &Caller,
         workflow: &str,
         name: &str,
         spec: TriggerSpec,
-        by: &str,
     ) -> Result<(Arc<Live>, Option<String>), Problem> {
         check_name(name)?;
         spec.check()?;
         let triggers = self.triggers();
-        let _alone = triggers.0.changing.lock().await;
+        let _alone = triggers.alone().await;
         if self.records().workflow(workflow).await?.is_none() {
             return Err(Problem::not_found(format!("pipeline {workflow:?}")));
         }
@@ -236,9 +249,10 @@ impl App {
             name: name.to_owned(),
             spec: stored_spec(&spec)?,
             enabled: true,
+            managed: false,
             next_ms: next_ms(&spec, true),
             before_until_ms: None,
-            created_by: by.to_owned(),
+            created_by: caller.name.clone(),
             created_at_ms: now_ms(),
         };
         let secret = spec.is_hook().then(new_secret);
@@ -248,7 +262,10 @@ impl App {
             let value = SecretValue::new(secret.clone().into_bytes());
             secrets::vault(self, move |vault| vault.set(&name, &value, &[])).await?;
         }
-        self.records().insert_trigger(&row).await?;
+        let detail = json!({ "workflow": workflow, "name": name, "spec": spec });
+        let mut change = self.records().change().await?;
+        change.insert_trigger(&row).await?;
+        change.commit(&caller.did("trigger.create", &row.id, detail)).await?;
         let live = triggers.put(Live::new(row)?);
         triggers.0.times.notify_one();
         Ok((live, secret))
@@ -257,14 +274,18 @@ impl App {
     /// Changes a trigger.
     pub(crate) async fn change_trigger(
         &self,
+        caller: &Caller,
         id: &str,
         name: Option<String>,
         spec: Option<TriggerSpec>,
         enabled: Option<bool>,
     ) -> Result<Arc<Live>, Problem> {
         let triggers = self.triggers();
-        let _alone = triggers.0.changing.lock().await;
+        let _alone = triggers.alone().await;
         let live = triggers.one(id)?;
+        if live.row.managed && (name.is_some() || spec.is_some()) {
+            return Err(managed(&live.row, "what it does is said in that text"));
+        }
         let mut row = live.row.clone();
         if let Some(name) = name {
             check_name(&name)?;
@@ -284,36 +305,43 @@ impl App {
         if timed {
             row.next_ms = next_ms(&changed.spec, row.enabled);
         }
-        if !self.records().update_trigger(&row).await? {
+        let mut change = self.records().change().await?;
+        if !change.update_trigger(&row).await? {
             return Err(Problem::not_found("such trigger"));
         }
+        let detail = json!({ "name": row.name, "enabled": row.enabled, "spec": changed.spec });
+        change.commit(&caller.did("trigger.change", id, detail)).await?;
         let live = triggers.put(Live::new(row)?);
         triggers.0.times.notify_one();
         Ok(live)
     }
 
     /// Deletes a trigger with its secret and its deliveries. Its runs stay.
-    pub(crate) async fn delete_trigger(&self, id: &str) -> Result<(), Problem> {
+    pub(crate) async fn delete_trigger(&self, caller: &Caller, id: &str) -> Result<(), Problem> {
         let triggers = self.triggers();
-        let _alone = triggers.0.changing.lock().await;
+        let _alone = triggers.alone().await;
         let live = triggers.one(id)?;
-        self.records().delete_trigger(id).await?;
-        triggers.forget(id);
-        if live.spec.is_hook() {
-            self.remove_secrets(vec![id.to_owned()]).await?;
+        if live.row.managed {
+            return Err(managed(&live.row, "it goes with that text"));
         }
-        Ok(())
+        let mut change = self.records().change().await?;
+        change.delete_trigger(id).await?;
+        let detail = json!({ "workflow": live.row.workflow, "name": live.row.name });
+        change.commit(&caller.did("trigger.delete", id, detail)).await?;
+        self.forget_triggers(&[live]).await
     }
 
-    /// Deletes what begins runs of a pipeline that is about to be deleted.
-    pub(crate) async fn delete_triggers_of(&self, workflow: &str) -> Result<(), Problem> {
-        for live in self.triggers().of(workflow) {
-            self.delete_trigger(&live.row.id).await?;
-        }
-        Ok(())
+    /// Lets go of triggers that the records have no more.
+    pub(crate) async fn forget_triggers(&self, gone: &[Arc<Live>]) -> Result<(), Problem> {
+        gone.iter().for_each(|live| self.triggers().forget(&live.row.id));
+        let hooks = gone.iter().filter(|live| live.spec.is_hook());
+        self.remove_secrets(hooks.map(|live| live.row.id.clone()).collect()).await
     }
 
     async fn remove_secrets(&self, ids: Vec<String>) -> Result<(), Problem> {
+        if ids.is_empty() {
+            return Ok(());
+        }
         let names: Vec<_> = ids.iter().map(|id| secret_names(id)).collect::<Result<_, _>>()?;
         secrets::vault(self, move |vault| {
             for name in names.iter().flat_map(|(present, before)| [present, before]) {
@@ -339,13 +367,13 @@ impl App {
             .filter(|id| self.triggers().get(id).is_none())
             .collect();
         ids.dedup();
-        if ids.is_empty() { Ok(()) } else { self.remove_secrets(ids).await }
+        self.remove_secrets(ids).await
     }
 
     /// Gives a trigger a new secret. The one before is taken for [`BEFORE_MS`] more.
-    pub(crate) async fn rotate_trigger(&self, id: &str) -> Result<(Arc<Live>, String), Problem> {
+    pub(crate) async fn rotate_trigger(&self, caller: &Caller, id: &str) -> Result<(Arc<Live>, String), Problem> {
         let triggers = self.triggers();
-        let _alone = triggers.0.changing.lock().await;
+        let _alone = triggers.alone().await;
         let live = triggers.one(id)?;
         if !live.spec.is_hook() {
             return Err(Problem::new(Kind::Conflict, "a schedule has no secret"));
@@ -360,7 +388,9 @@ impl App {
         })
         .await?;
         // In this order: at no moment is the secret refused that the sender has.
-        self.records().update_trigger(&row).await?;
+        let mut change = self.records().change().await?;
+        change.update_trigger(&row).await?;
+        change.commit(&caller.did("trigger.rotate", id, json!({}))).await?;
         let value = SecretValue::new(secret.clone().into_bytes());
         secrets::vault(self, move |vault| vault.set(&present, &value, &[])).await?;
         Ok((triggers.put(Live::new(row)?), secret))
@@ -435,7 +465,7 @@ impl App {
     }
 
     /// Treats a request, or a time, as if it came once more.
-    pub(crate) async fn redeliver(&self, id: &str, number: i64) -> Result<DeliveryRow, Problem> {
+    pub(crate) async fn redeliver(&self, caller: &Caller, id: &str, number: i64) -> Result<DeliveryRow, Problem> {
         let live = self.triggers().one(id)?;
         let kept = self.records().kept_request(id, number).await?;
         let kept = kept.ok_or_else(|| Problem::not_found(format!("delivery {number} of this trigger")))?;
@@ -454,7 +484,8 @@ impl App {
         // Its own key: that it comes again is what is asked for.
         let first = kept.row.key.split('~').next().unwrap_or_default();
         let key = format!("{first}~{}", new_run_id());
-        let new = NewDelivery { redelivery_of: Some(number), ..delivery(&live, key, judged) };
+        let entry = caller.did("trigger.redeliver", id, json!({ "delivery": number, "as": key }));
+        let new = NewDelivery { redelivery_of: Some(number), entry: Some(entry), ..delivery(&live, key, judged) };
         self.accept(new).await
     }
 

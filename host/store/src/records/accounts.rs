@@ -6,7 +6,7 @@
 //! - While there is an administrator who is not disabled, no change of this module leaves none. (A sign-in at an identity provider may:
 //!   whom it calls no administrator any more is none.)
 
-use super::{Records, stored};
+use super::{Change, Records, stored};
 use crate::StoreError;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
@@ -97,6 +97,17 @@ pub struct Provided<'a> {
     pub role: &'a str,
     /// Now, in milliseconds since 1970 (UTC).
     pub at_ms: u64,
+}
+
+/// Who has signed in at an identity provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admitted {
+    /// Somebody who was not known here.
+    New(User),
+    /// Somebody of whom the provider says something else than before.
+    Changed(User),
+    /// Somebody who is as they were: there is nothing to commit.
+    Same(User),
 }
 
 /// What is to change of a person; what is absent stays.
@@ -234,110 +245,6 @@ impl Records {
         Ok(true)
     }
 
-    /// Gives `key` to an administrator of this name: the one there is, who is an administrator again and not disabled, or a new one
-    /// (with a number behind the name if it was a deleted user's). The name.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn restore_admin(&self, name: &str, key: NewKey<'_>) -> Result<String, StoreError> {
-        let failed = StoreError::database("restore an administrator");
-        let mut write = self.write().await?;
-        let user = match find_user(&mut write, name).await? {
-            Some(user) => user,
-            None => {
-                let name = free_name(&mut write, name).await?;
-                let new = NewUser {
-                    name: &name,
-                    display_name: None,
-                    email: None,
-                    role: "admin",
-                    password: None,
-                    at_ms: key.at_ms,
-                };
-                insert_user(&mut write, &new).await?;
-                find_user(&mut write, &name).await?.ok_or_else(|| gone(&name))?
-            }
-        };
-        sqlx::query("UPDATE users SET role = 'admin', disabled = 0 WHERE id = ?")
-            .bind(user.id)
-            .execute(&mut *write)
-            .await
-            .map_err(StoreError::database("restore an administrator"))?;
-        insert_key(&mut write, &NewKey { user: user.id, ..key }).await?;
-        write.commit().await.map_err(failed)?;
-        Ok(user.name)
-    }
-
-    /// Makes a user; none when the name is or was somebody's.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn create_user(&self, new: &NewUser<'_>) -> Result<Option<User>, StoreError> {
-        let mut write = self.write().await?;
-        if !is_free(&mut write, new.name).await? {
-            return Ok(None);
-        }
-        insert_user(&mut write, new).await?;
-        let user = find_user(&mut write, new.name).await?;
-        write.commit().await.map_err(StoreError::database("make a user"))?;
-        Ok(user)
-    }
-
-    /// Somebody who signed in at an identity provider: found by issuer and subject alone, with what the provider says of them now; made
-    /// when they are new. Whether they are new is told beside them.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn provide_user(&self, is: &Provided<'_>) -> Result<(User, bool), StoreError> {
-        let failed = || StoreError::database("write a user");
-        let mut write = self.write().await?;
-        let known: Option<i64> =
-            sqlx::query_scalar("SELECT id FROM users WHERE oidc_issuer = ? AND oidc_subject = ? AND deleted = 0")
-                .bind(is.issuer)
-                .bind(is.subject)
-                .fetch_optional(&mut *write)
-                .await
-                .map_err(StoreError::database("look for a user"))?;
-        let id = match known {
-            Some(id) => {
-                sqlx::query("UPDATE users SET role = ?, display_name = coalesce(?, display_name), email = coalesce(?, email) WHERE id = ?")
-                    .bind(is.role)
-                    .bind(is.display_name)
-                    .bind(is.email)
-                    .bind(id)
-                    .execute(&mut *write)
-                    .await
-                    .map_err(failed())?;
-                id
-            }
-            None => {
-                let name = free_name(&mut write, is.name).await?;
-                let new = NewUser {
-                    name: &name,
-                    display_name: is.display_name,
-                    email: is.email,
-                    role: is.role,
-                    password: None,
-                    at_ms: is.at_ms,
-                };
-                let id = insert_user(&mut write, &new).await?;
-                sqlx::query("UPDATE users SET oidc_issuer = ?, oidc_subject = ? WHERE id = ?")
-                    .bind(is.issuer)
-                    .bind(is.subject)
-                    .bind(id)
-                    .execute(&mut *write)
-                    .await
-                    .map_err(failed())?;
-                id
-            }
-        };
-        let row =
-            sqlx::query("SELECT * FROM users WHERE id = ?").bind(id).fetch_one(&mut *write).await.map_err(failed())?;
-        let user = read_user(&row).map_err(failed())?;
-        write.commit().await.map_err(failed())?;
-        Ok((user, known.is_none()))
-    }
-
     /// A user by name.
     ///
     /// # Errors
@@ -362,86 +269,6 @@ impl Records {
         .await
         .map_err(StoreError::database("read the users"))?;
         rows.iter().map(read_user).collect::<Result<_, _>>().map_err(StoreError::database("read the users"))
-    }
-
-    /// Changes a user.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn change_user(&self, name: &str, change: UserChange<'_>) -> Result<Changed, StoreError> {
-        let failed = || StoreError::database("change a user");
-        let mut write = self.write().await?;
-        let Some(user) = find_user(&mut write, name).await? else { return Ok(Changed::Unknown) };
-        let role = change.role.unwrap_or(&user.role);
-        let disabled = change.disabled.unwrap_or(user.disabled);
-        let keeps = role == "admin" && !disabled;
-        if !keeps && is_last_admin(&mut write, &user).await? {
-            return Ok(Changed::LastAdmin);
-        }
-        sqlx::query(
-            "UPDATE users SET display_name = nullif(coalesce(?, display_name), ''), email = nullif(coalesce(?, email), ''),
-                              role = ?, disabled = ?
-             WHERE id = ?",
-        )
-        .bind(change.display_name)
-        .bind(change.email)
-        .bind(role)
-        .bind(disabled)
-        .bind(user.id)
-        .execute(&mut *write)
-        .await
-        .map_err(failed())?;
-        if disabled {
-            end_sessions(&mut write, user.id).await?;
-        }
-        let user = find_user(&mut write, name).await?.ok_or_else(|| gone(name))?;
-        write.commit().await.map_err(failed())?;
-        Ok(Changed::Done(user))
-    }
-
-    /// Deletes a user with their keys and sessions. The name stays taken.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn delete_user(&self, name: &str) -> Result<Changed, StoreError> {
-        let failed = || StoreError::database("delete a user");
-        let mut write = self.write().await?;
-        let Some(user) = find_user(&mut write, name).await? else { return Ok(Changed::Unknown) };
-        if is_last_admin(&mut write, &user).await? {
-            return Ok(Changed::LastAdmin);
-        }
-        end_sessions(&mut write, user.id).await?;
-        sqlx::query("DELETE FROM keys WHERE user = ?").bind(user.id).execute(&mut *write).await.map_err(failed())?;
-        sqlx::query(
-            "UPDATE users SET deleted = 1, disabled = 1, role = 'viewer', display_name = NULL, email = NULL, password = NULL,
-                              oidc_issuer = NULL, oidc_subject = NULL
-             WHERE id = ?",
-        )
-        .bind(user.id)
-        .execute(&mut *write)
-        .await
-        .map_err(failed())?;
-        write.commit().await.map_err(failed())?;
-        Ok(Changed::Done(user))
-    }
-
-    /// Sets a user's password and ends their sessions; whether there is such a user.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn set_password(&self, name: &str, password: &str) -> Result<bool, StoreError> {
-        let failed = || StoreError::database("set a password");
-        let mut write = self.write().await?;
-        let Some(user) = find_user(&mut write, name).await? else { return Ok(false) };
-        sqlx::query("UPDATE users SET password = ? WHERE id = ?")
-            .bind(password)
-            .bind(user.id)
-            .execute(&mut *write)
-            .await
-            .map_err(failed())?;
-        end_sessions(&mut write, user.id).await?;
-        write.commit().await.map_err(failed())?;
-        Ok(true)
     }
 
     /// Notes that a user, with a key, did something.
@@ -511,13 +338,218 @@ impl Records {
         row.as_ref().map(read).transpose().map_err(StoreError::database("read a session"))
     }
 
+    /// Has a session end later, if it is still there.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn extend_session(&self, hash: &[u8; 32], expires_at_ms: u64) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("UPDATE sessions SET expires_at_ms = max(expires_at_ms, ?) WHERE hash = ?")
+            .bind(stored(expires_at_ms))
+            .bind(hash.as_slice())
+            .execute(&mut *write)
+            .await
+            .map_err(StoreError::database("extend a session"))?;
+        write.commit().await.map_err(StoreError::database("extend a session"))
+    }
+
+    /// The keys of one user or of all, the newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn keys(&self, of: Option<i64>) -> Result<Vec<KeyEntry>, StoreError> {
+        let rows = sqlx::query(select_keys!("WHERE ?1 IS NULL OR keys.user = ?1 ORDER BY keys.id DESC"))
+            .bind(of)
+            .fetch_all(&self.reads)
+            .await
+            .map_err(StoreError::database("read the keys"))?;
+        rows.iter().map(read_key).collect::<Result<_, _>>().map_err(StoreError::database("read the keys"))
+    }
+}
+
+impl Change {
+    /// Gives `key` to an administrator of this name: the one there is, who is an administrator again and not disabled, or a new one
+    /// (with a number behind the name if it was a deleted user's). The name.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn restore_admin(&mut self, name: &str, key: NewKey<'_>) -> Result<String, StoreError> {
+        let write = self.write();
+        let user = match find_user(write, name).await? {
+            Some(user) => user,
+            None => {
+                let name = free_name(write, name).await?;
+                let new = NewUser {
+                    name: &name,
+                    display_name: None,
+                    email: None,
+                    role: "admin",
+                    password: None,
+                    at_ms: key.at_ms,
+                };
+                insert_user(write, &new).await?;
+                find_user(write, &name).await?.ok_or_else(|| gone(&name))?
+            }
+        };
+        sqlx::query("UPDATE users SET role = 'admin', disabled = 0 WHERE id = ?")
+            .bind(user.id)
+            .execute(&mut *write)
+            .await
+            .map_err(StoreError::database("restore an administrator"))?;
+        insert_key(write, &NewKey { user: user.id, ..key }).await?;
+        Ok(user.name)
+    }
+
+    /// Makes a user; none when the name is or was somebody's.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn create_user(&mut self, new: &NewUser<'_>) -> Result<Option<User>, StoreError> {
+        let write = self.write();
+        if !is_free(write, new.name).await? {
+            return Ok(None);
+        }
+        insert_user(write, new).await?;
+        let user = find_user(write, new.name).await?;
+        Ok(user)
+    }
+
+    /// Somebody who signed in at an identity provider: found by issuer and subject alone, with what the provider says of them now; made
+    /// when they are new.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn provide_user(&mut self, is: &Provided<'_>) -> Result<Admitted, StoreError> {
+        let failed = || StoreError::database("write a user");
+        let write = self.write();
+        let known = sqlx::query("SELECT * FROM users WHERE oidc_issuer = ? AND oidc_subject = ? AND deleted = 0")
+            .bind(is.issuer)
+            .bind(is.subject)
+            .fetch_optional(&mut *write)
+            .await
+            .map_err(failed())?;
+        let before = known.as_ref().map(read_user).transpose().map_err(failed())?;
+        let id = match &before {
+            Some(user) => user.id,
+            None => {
+                let name = free_name(write, is.name).await?;
+                let new = NewUser {
+                    name: &name,
+                    display_name: None,
+                    email: None,
+                    role: is.role,
+                    password: None,
+                    at_ms: is.at_ms,
+                };
+                insert_user(write, &new).await?
+            }
+        };
+        let row = sqlx::query(
+            "UPDATE users SET oidc_issuer = ?, oidc_subject = ?, role = ?, display_name = coalesce(?, display_name),
+                              email = coalesce(?, email)
+             WHERE id = ? RETURNING *",
+        )
+        .bind(is.issuer)
+        .bind(is.subject)
+        .bind(is.role)
+        .bind(is.display_name)
+        .bind(is.email)
+        .bind(id)
+        .fetch_one(&mut *write)
+        .await
+        .map_err(failed())?;
+        let user = read_user(&row).map_err(failed())?;
+        Ok(match before {
+            None => Admitted::New(user),
+            Some(before) if before == user => Admitted::Same(user),
+            Some(_) => Admitted::Changed(user),
+        })
+    }
+
+    /// Changes a user.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn change_user(&mut self, name: &str, change: UserChange<'_>) -> Result<Changed, StoreError> {
+        let failed = || StoreError::database("change a user");
+        let write = self.write();
+        let Some(user) = find_user(write, name).await? else { return Ok(Changed::Unknown) };
+        let role = change.role.unwrap_or(&user.role);
+        let disabled = change.disabled.unwrap_or(user.disabled);
+        let keeps = role == "admin" && !disabled;
+        if !keeps && is_last_admin(write, &user).await? {
+            return Ok(Changed::LastAdmin);
+        }
+        sqlx::query(
+            "UPDATE users SET display_name = nullif(coalesce(?, display_name), ''), email = nullif(coalesce(?, email), ''),
+                              role = ?, disabled = ?
+             WHERE id = ?",
+        )
+        .bind(change.display_name)
+        .bind(change.email)
+        .bind(role)
+        .bind(disabled)
+        .bind(user.id)
+        .execute(&mut *write)
+        .await
+        .map_err(failed())?;
+        if disabled {
+            end_sessions(write, user.id).await?;
+        }
+        let user = find_user(write, name).await?.ok_or_else(|| gone(name))?;
+        Ok(Changed::Done(user))
+    }
+
+    /// Deletes a user with their keys and sessions. The name stays taken.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn delete_user(&mut self, name: &str) -> Result<Changed, StoreError> {
+        let failed = || StoreError::database("delete a user");
+        let write = self.write();
+        let Some(user) = find_user(write, name).await? else { return Ok(Changed::Unknown) };
+        if is_last_admin(write, &user).await? {
+            return Ok(Changed::LastAdmin);
+        }
+        end_sessions(write, user.id).await?;
+        sqlx::query("DELETE FROM keys WHERE user = ?").bind(user.id).execute(&mut *write).await.map_err(failed())?;
+        sqlx::query(
+            "UPDATE users SET deleted = 1, disabled = 1, role = 'viewer', display_name = NULL, email = NULL, password = NULL,
+                              oidc_issuer = NULL, oidc_subject = NULL
+             WHERE id = ?",
+        )
+        .bind(user.id)
+        .execute(&mut *write)
+        .await
+        .map_err(failed())?;
+        Ok(Changed::Done(user))
+    }
+
+    /// Sets a user's password and ends their sessions; whether there is such a user.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn set_password(&mut self, name: &str, password: &str) -> Result<bool, StoreError> {
+        let failed = || StoreError::database("set a password");
+        let write = self.write();
+        let Some(user) = find_user(write, name).await? else { return Ok(false) };
+        sqlx::query("UPDATE users SET password = ? WHERE id = ?")
+            .bind(password)
+            .bind(user.id)
+            .execute(&mut *write)
+            .await
+            .map_err(failed())?;
+        end_sessions(write, user.id).await?;
+        Ok(true)
+    }
+
     /// Begins a session in the place of another one. Sessions whose time is over go, and the oldest of the user over the most that they have.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn begin_session(&self, new: &NewSession, replaces: Option<&[u8; 32]>) -> Result<(), StoreError> {
+    pub async fn begin_session(&mut self, new: &NewSession, replaces: Option<&[u8; 32]>) -> Result<(), StoreError> {
         let failed = || StoreError::database("begin a session");
-        let mut write = self.write().await?;
+        let write = self.write();
         sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= ? OR hash = ?")
             .bind(stored(new.at_ms))
             .bind(replaces.map(<[u8; 32]>::as_slice))
@@ -542,58 +574,30 @@ impl Records {
         .execute(&mut *write)
         .await
         .map_err(failed())?;
-        write.commit().await.map_err(failed())
-    }
-
-    /// Has a session end later, if it is still there.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn extend_session(&self, hash: &[u8; 32], expires_at_ms: u64) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query("UPDATE sessions SET expires_at_ms = max(expires_at_ms, ?) WHERE hash = ?")
-            .bind(stored(expires_at_ms))
-            .bind(hash.as_slice())
-            .execute(&mut *write)
-            .await
-            .map_err(StoreError::database("extend a session"))?;
-        write.commit().await.map_err(StoreError::database("extend a session"))
+        Ok(())
     }
 
     /// Ends a session.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
+    pub async fn end_session(&mut self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        let write = self.write();
         sqlx::query("DELETE FROM sessions WHERE hash = ?")
             .bind(hash.as_slice())
             .execute(&mut *write)
             .await
             .map_err(StoreError::database("end a session"))?;
-        write.commit().await.map_err(StoreError::database("end a session"))
-    }
-
-    /// The keys of one user or of all, the newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn keys(&self, of: Option<i64>) -> Result<Vec<KeyEntry>, StoreError> {
-        let rows = sqlx::query(select_keys!("WHERE ?1 IS NULL OR keys.user = ?1 ORDER BY keys.id DESC"))
-            .bind(of)
-            .fetch_all(&self.reads)
-            .await
-            .map_err(StoreError::database("read the keys"))?;
-        rows.iter().map(read_key).collect::<Result<_, _>>().map_err(StoreError::database("read the keys"))
+        Ok(())
     }
 
     /// Makes a key; none when its user has `max` already.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn make_key(&self, key: &NewKey<'_>, max: u32) -> Result<Option<KeyEntry>, StoreError> {
+    pub async fn make_key(&mut self, key: &NewKey<'_>, max: u32) -> Result<Option<KeyEntry>, StoreError> {
         let failed = || StoreError::database("make a key");
-        let mut write = self.write().await?;
+        let write = self.write();
         let count: i64 = sqlx::query_scalar("SELECT count(*) FROM keys WHERE user = ?")
             .bind(key.user)
             .fetch_one(&mut *write)
@@ -602,10 +606,9 @@ impl Records {
         if count >= i64::from(max) {
             return Ok(None);
         }
-        let id = insert_key(&mut write, key).await?;
+        let id = insert_key(write, key).await?;
         let row = sqlx::query(select_keys!("WHERE keys.id = ?")).bind(id).fetch_one(&mut *write).await;
         let entry = read_key(&row.map_err(failed())?).map_err(failed())?;
-        write.commit().await.map_err(failed())?;
         Ok(Some(entry))
     }
 
@@ -613,9 +616,9 @@ impl Records {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn delete_key(&self, id: i64, of: Option<i64>) -> Result<Option<KeyEntry>, StoreError> {
+    pub async fn delete_key(&mut self, id: i64, of: Option<i64>) -> Result<Option<KeyEntry>, StoreError> {
         let failed = || StoreError::database("end a key");
-        let mut write = self.write().await?;
+        let write = self.write();
         let row = sqlx::query(select_keys!("WHERE keys.id = ?1 AND (?2 IS NULL OR keys.user = ?2)"))
             .bind(id)
             .bind(of)
@@ -625,7 +628,6 @@ impl Records {
         let Some(row) = row else { return Ok(None) };
         let entry = read_key(&row).map_err(failed())?;
         sqlx::query("DELETE FROM keys WHERE id = ?").bind(id).execute(&mut *write).await.map_err(failed())?;
-        write.commit().await.map_err(failed())?;
         Ok(Some(entry))
     }
 }

@@ -1,7 +1,10 @@
 //! What was changed by whom. Rows are added, and never changed or taken away.
 
 use super::{Records, stored};
-use crate::StoreError;
+use crate::{
+    StoreError,
+    failpoints::{INTENDED, crash_point},
+};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 /// Something that was changed.
@@ -39,14 +42,16 @@ pub struct AuditFilter<'a> {
 }
 
 impl Records {
-    /// Adds an entry. It is durable when this returns.
+    /// Adds an entry of something that is no change of the records. It is durable when this returns.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn add_to_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         insert(&mut write, entry).await?;
-        write.commit().await.map_err(StoreError::database("write the audit"))
+        write.commit().await.map_err(StoreError::database("write the audit"))?;
+        crash_point(INTENDED);
+        Ok(())
     }
 
     /// At most `limit` entries with their numbers, the newest first.
@@ -73,7 +78,7 @@ impl Records {
 }
 
 /// Adds an entry in the transaction of what it tells.
-pub(crate) async fn insert(write: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), StoreError> {
+pub(super) async fn insert(write: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO audit (at_ms, actor, via, action, target, detail, request_id, address) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -103,4 +108,22 @@ fn read(row: &SqliteRow) -> Result<(i64, AuditEntry), sqlx::Error> {
         address: row.try_get("address")?,
     };
     Ok((row.try_get("id")?, entry))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(crate) fn entry(action: &str) -> AuditEntry {
+        AuditEntry {
+            at_ms: 1,
+            actor: "test".to_owned(),
+            via: String::new(),
+            action: action.to_owned(),
+            target: String::new(),
+            detail: "{}".to_owned(),
+            request_id: None,
+            address: None,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Environments, and what was deployed to them.
 
-use super::{Records, stored};
+use super::{Change, Records, stored};
 use crate::StoreError;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
@@ -155,115 +155,6 @@ impl Records {
         row.as_ref().map(environment).transpose().map_err(StoreError::database("read an environment"))
     }
 
-    /// Makes an environment, unless there is one of that name; whether it did.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn make_environment(&self, new: &Environment) -> Result<bool, StoreError> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(
-            "INSERT INTO environments (id, name, workflow_id, provider, region, config, status, created_at_ms, updated_at_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(&new.id)
-        .bind(&new.name)
-        .bind(&new.workflow_id)
-        .bind(&new.provider)
-        .bind(&new.region)
-        .bind(&new.config)
-        .bind(&new.status)
-        .bind(stored(new.created_at_ms))
-        .bind(stored(new.updated_at_ms))
-        .execute(&mut *write)
-        .await
-        .map_err(StoreError::database("make an environment"))?;
-        write.commit().await.map_err(StoreError::database("make an environment"))?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Changes an environment, unless another one has the name; whether it did.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn change_environment(&self, id: &str, patch: Patch<'_>, now_ms: u64) -> Result<bool, StoreError> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(
-            "UPDATE OR IGNORE environments SET
-               name = COALESCE(?2, name), workflow_id = COALESCE(?3, workflow_id), provider = COALESCE(?4, provider),
-               region = COALESCE(?5, region), config = COALESCE(?6, config), status = COALESCE(?7, status), updated_at_ms = ?8
-             WHERE id = ?1",
-        )
-        .bind(id)
-        .bind(patch.name)
-        .bind(patch.workflow_id)
-        .bind(patch.provider)
-        .bind(patch.region)
-        .bind(patch.config)
-        .bind(patch.status)
-        .bind(stored(now_ms))
-        .execute(&mut *write)
-        .await
-        .map_err(StoreError::database("change an environment"))?;
-        write.commit().await.map_err(StoreError::database("change an environment"))?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Notes what came of a test, and how the environment stands since. One that is out of use stays so.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn tested_environment(&self, id: &str, test: &str, status: &str) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query(
-            "UPDATE environments SET last_test = ?2, status = IIF(status = 'decommissioned', status, ?3) WHERE id = ?1",
-        )
-        .bind(id)
-        .bind(test)
-        .bind(status)
-        .execute(&mut *write)
-        .await
-        .map_err(StoreError::database("note a test"))?;
-        write.commit().await.map_err(StoreError::database("note a test"))
-    }
-
-    /// Deletes an environment with what is known of its deployments; whether there was one.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn delete_environment(&self, id: &str) -> Result<bool, StoreError> {
-        let mut write = self.write().await?;
-        let done = sqlx::query("DELETE FROM environments WHERE id = ?")
-            .bind(id)
-            .execute(&mut *write)
-            .await
-            .map_err(StoreError::database("delete an environment"))?;
-        write.commit().await.map_err(StoreError::database("delete an environment"))?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Writes down that a deployment begins, as one that is in progress. It is durable when this returns; gives its number.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn begin_deployment(&self, begun: Begun<'_>) -> Result<i64, StoreError> {
-        let mut write = self.write().await?;
-        let id = sqlx::query_scalar(
-            "INSERT INTO deployments (environment, kind, image, status, message, actor, run, at_ms)
-             VALUES (?, ?, ?, 'in_progress', '', ?, ?, ?) RETURNING id",
-        )
-        .bind(begun.environment)
-        .bind(begun.kind)
-        .bind(begun.image)
-        .bind(begun.actor)
-        .bind(begun.run)
-        .bind(stored(begun.at_ms))
-        .fetch_one(&mut *write)
-        .await
-        .map_err(StoreError::database("begin a deployment"))?;
-        write.commit().await.map_err(StoreError::database("begin a deployment"))?;
-        Ok(id)
-    }
-
     /// Writes down what has become of a deployment, and of the one that it has rolled back, at once.
     ///
     /// # Errors
@@ -334,6 +225,113 @@ impl Records {
     }
 }
 
+impl Change {
+    /// Makes an environment, unless there is one of that name; whether it did.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn make_environment(&mut self, new: &Environment) -> Result<bool, StoreError> {
+        let write = self.write();
+        let done = sqlx::query(
+            "INSERT INTO environments (id, name, workflow_id, provider, region, config, status, created_at_ms, updated_at_ms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(&new.id)
+        .bind(&new.name)
+        .bind(&new.workflow_id)
+        .bind(&new.provider)
+        .bind(&new.region)
+        .bind(&new.config)
+        .bind(&new.status)
+        .bind(stored(new.created_at_ms))
+        .bind(stored(new.updated_at_ms))
+        .execute(&mut *write)
+        .await
+        .map_err(StoreError::database("make an environment"))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Changes an environment, unless another one has the name; whether it did.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn change_environment(&mut self, id: &str, patch: Patch<'_>, now_ms: u64) -> Result<bool, StoreError> {
+        let write = self.write();
+        let done = sqlx::query(
+            "UPDATE OR IGNORE environments SET
+               name = COALESCE(?2, name), workflow_id = COALESCE(?3, workflow_id), provider = COALESCE(?4, provider),
+               region = COALESCE(?5, region), config = COALESCE(?6, config), status = COALESCE(?7, status), updated_at_ms = ?8
+             WHERE id = ?1",
+        )
+        .bind(id)
+        .bind(patch.name)
+        .bind(patch.workflow_id)
+        .bind(patch.provider)
+        .bind(patch.region)
+        .bind(patch.config)
+        .bind(patch.status)
+        .bind(stored(now_ms))
+        .execute(&mut *write)
+        .await
+        .map_err(StoreError::database("change an environment"))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Notes what came of a test, and how the environment stands since. One that is out of use stays so.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn tested_environment(&mut self, id: &str, test: &str, status: &str) -> Result<(), StoreError> {
+        let write = self.write();
+        sqlx::query(
+            "UPDATE environments SET last_test = ?2, status = IIF(status = 'decommissioned', status, ?3) WHERE id = ?1",
+        )
+        .bind(id)
+        .bind(test)
+        .bind(status)
+        .execute(&mut *write)
+        .await
+        .map_err(StoreError::database("note a test"))?;
+        Ok(())
+    }
+
+    /// Deletes an environment with what is known of its deployments; whether there was one.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn delete_environment(&mut self, id: &str) -> Result<bool, StoreError> {
+        let write = self.write();
+        let done = sqlx::query("DELETE FROM environments WHERE id = ?")
+            .bind(id)
+            .execute(&mut *write)
+            .await
+            .map_err(StoreError::database("delete an environment"))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Writes down that a deployment begins, as one that is in progress. It is durable when this returns; gives its number.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn begin_deployment(&mut self, begun: Begun<'_>) -> Result<i64, StoreError> {
+        let write = self.write();
+        let id = sqlx::query_scalar(
+            "INSERT INTO deployments (environment, kind, image, status, message, actor, run, at_ms)
+             VALUES (?, ?, ?, 'in_progress', '', ?, ?, ?) RETURNING id",
+        )
+        .bind(begun.environment)
+        .bind(begun.kind)
+        .bind(begun.image)
+        .bind(begun.actor)
+        .bind(begun.run)
+        .bind(stored(begun.at_ms))
+        .fetch_one(&mut *write)
+        .await
+        .map_err(StoreError::database("begin a deployment"))?;
+        Ok(id)
+    }
+}
+
 fn environment(row: &SqliteRow) -> Result<Environment, sqlx::Error> {
     Ok(Environment {
         id: row.try_get("id")?,
@@ -384,10 +382,19 @@ mod tests {
             created_at_ms: 1,
             updated_at_ms: 1,
         };
-        assert!(records.make_environment(&new).await.unwrap());
+        assert!(records.changed(async |change| change.make_environment(&new).await).await);
         let other = Environment { id: "env-2".to_owned(), name: "staging".to_owned(), ..new.clone() };
-        assert!(!records.make_environment(&other).await.unwrap(), "names are told apart by more than their case");
-        assert!(records.make_environment(&Environment { name: "production".to_owned(), ..other }).await.unwrap());
+        assert!(
+            !records.changed(async |change| change.make_environment(&other).await).await,
+            "names are told apart by more than their case"
+        );
+        assert!(
+            records
+                .changed(async |change| change
+                    .make_environment(&Environment { name: "production".to_owned(), ..other })
+                    .await)
+                .await
+        );
         records
     }
 
@@ -396,19 +403,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let records = records(&dir).await;
         let region = Patch { region: Some("eu"), ..Patch::default() };
-        assert!(records.change_environment("env-1", region, 2).await.unwrap());
+        assert!(records.changed(async |change| change.change_environment("env-1", region, 2).await).await);
         let taken = Patch { name: Some("Production"), ..Patch::default() };
-        assert!(!records.change_environment("env-1", taken, 3).await.unwrap(), "the name is another one's");
+        assert!(
+            !records.changed(async |change| change.change_environment("env-1", taken, 3).await).await,
+            "the name is another one's"
+        );
         let own = Patch { name: Some("staging"), ..Patch::default() };
-        assert!(records.change_environment("env-1", own, 4).await.unwrap(), "another case of its own name");
-        assert!(!records.change_environment("env-9", region, 4).await.unwrap());
+        assert!(
+            records.changed(async |change| change.change_environment("env-1", own, 4).await).await,
+            "another case of its own name"
+        );
+        assert!(!records.changed(async |change| change.change_environment("env-9", region, 4).await).await);
         let found = records.environment("env-1").await.unwrap().unwrap();
         assert_eq!((found.region.as_str(), found.name.as_str(), found.updated_at_ms), ("eu", "staging", 4));
         let names = |found: Vec<Environment>| found.into_iter().map(|each| each.name).collect::<Vec<_>>();
         assert_eq!(names(records.environments(Filter::default()).await.unwrap()), ["production", "staging"]);
         let active = Filter { status: Some("active"), ..Filter::default() };
         assert!(records.environments(active).await.unwrap().is_empty());
-        records.tested_environment("env-1", "{}", "active").await.unwrap();
+        records.changed(async |change| change.tested_environment("env-1", "{}", "active").await).await;
         assert_eq!(names(records.environments(active).await.unwrap()), ["staging"]);
     }
 
@@ -418,7 +431,7 @@ mod tests {
         let records = records(&dir).await;
         let begin = async |kind: &str, image: &str| {
             let begun = Begun { environment: "env-1", kind, image, actor: "ann", run: None, at_ms: 5 };
-            records.begin_deployment(begun).await.unwrap()
+            records.changed(async |change| change.begin_deployment(begun).await).await
         };
         let settle = async |id: i64, status: &str, deploy_id: &str, rolls_back: Option<i64>| {
             let became = Became {
@@ -454,7 +467,7 @@ mod tests {
             ["rollback app:1 succeeded", "deploy app:3 failed", "deploy app:2 rolled_back", "deploy app:1 succeeded"];
         assert_eq!(rows, expect);
         assert_eq!(records.deployments("env-1", Some("succeeded"), Some(back), 1).await.unwrap()[0].id, first);
-        assert!(records.delete_environment("env-1").await.unwrap());
+        assert!(records.changed(async |change| change.delete_environment("env-1").await).await);
         assert!(records.deployments("env-1", None, None, 10).await.unwrap().is_empty());
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! **Invariants.**
 //! - What was acknowledged survives a crash of the process and a loss of power (`synchronous=FULL`).
+//! - What somebody changes is committed with its entry in the audit, or not at all ([`Change`]).
 //! - One connection writes, in transactions that begin as writers, so none of them fails half way for a lock.
 //! - Nothing here is a secret in the clear: keys and session tokens are hashes, passwords argon2 hashes, secrets are in the vault.
 //! - What must go together with a run is told by the run's id, which is recorded here before the run is created.
@@ -13,11 +14,14 @@
 
 pub mod accounts;
 pub mod audit;
+mod change;
 pub mod environments;
 pub mod idempotency;
 pub mod sequences;
 pub mod triggers;
 pub mod workflows;
+
+pub use change::Change;
 
 use crate::{
     StoreError,

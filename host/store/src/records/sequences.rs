@@ -2,7 +2,7 @@
 //!
 //! How a run stands is told by its events; here is only which run it is, and its end once that was seen, so that counting needs no replay.
 
-use super::Records;
+use super::{Change, Records};
 use crate::StoreError;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
@@ -132,65 +132,6 @@ impl Records {
         rows.and_then(|rows| rows.iter().map(template).collect()).map_err(StoreError::database("read the templates"))
     }
 
-    /// Keeps a new template, or changes that one; its number, or `None` where there is no such one, or `max` are kept already.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn put_template(
-        &self,
-        id: Option<i64>,
-        name: &str,
-        body: &str,
-        at_ms: u64,
-        max: u32,
-    ) -> Result<Option<i64>, StoreError> {
-        let failed = || StoreError::database("keep a template");
-        let mut write = self.write().await?;
-        let query = match id {
-            Some(id) => sqlx::query_scalar(
-                "UPDATE sequence_templates SET name = ?1, body = ?2, updated_at_ms = ?3 WHERE id = ?4 RETURNING id",
-            )
-            .bind(name)
-            .bind(body)
-            .bind(stored(at_ms))
-            .bind(id),
-            None => sqlx::query_scalar(
-                "INSERT INTO sequence_templates (name, body, created_at_ms, updated_at_ms)
-                 SELECT ?1, ?2, ?3, ?3 WHERE (SELECT count(*) FROM sequence_templates) < ?4 RETURNING id",
-            )
-            .bind(name)
-            .bind(body)
-            .bind(stored(at_ms))
-            .bind(i64::from(max)),
-        };
-        let id: Option<i64> = query.fetch_optional(&mut *write).await.map_err(failed())?;
-        write.commit().await.map_err(failed())?;
-        Ok(id)
-    }
-
-    /// Deletes a template unless sequences use it: their names then. `None` where there is no such template.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn delete_template(&self, id: i64) -> Result<Option<Vec<String>>, StoreError> {
-        let failed = || StoreError::database("delete a template");
-        let mut write = self.write().await?;
-        let users: Vec<String> = sqlx::query_scalar(
-            "SELECT DISTINCT sequences.name FROM sequences JOIN sequence_steps ON sequence = sequences.id WHERE template = ? ORDER BY 1",
-        )
-        .bind(id)
-        .fetch_all(&mut *write)
-        .await
-        .map_err(failed())?;
-        if !users.is_empty() {
-            return Ok(Some(users));
-        }
-        let done = sqlx::query("DELETE FROM sequence_templates WHERE id = ?").bind(id).execute(&mut *write).await;
-        let there = done.map_err(failed())?.rows_affected() > 0;
-        write.commit().await.map_err(failed())?;
-        Ok(there.then(Vec::new))
-    }
-
     /// The sequences, those that are used the most first, or the one of that number.
     ///
     /// # Errors
@@ -234,73 +175,6 @@ impl Records {
             })
         };
         rows.iter().map(sequence).collect::<Result<_, _>>().map_err(failed())
-    }
-
-    /// Keeps a new sequence, or changes that one as a whole. `None` where there is no such one, where one of its templates is gone,
-    /// or `max` are kept already.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn put_sequence(
-        &self,
-        id: Option<i64>,
-        new: NewSequence<'_>,
-        max: u32,
-    ) -> Result<Option<i64>, StoreError> {
-        let failed = || StoreError::database("keep a sequence");
-        let mut write = self.write().await?;
-        let query = match id {
-            Some(id) => sqlx::query_scalar(
-                "UPDATE sequences SET name = ?1, description = ?2, updated_at_ms = ?3 WHERE id = ?4 RETURNING id",
-            )
-            .bind(new.name)
-            .bind(new.description)
-            .bind(stored(new.at_ms))
-            .bind(id),
-            None => sqlx::query_scalar(
-                "INSERT INTO sequences (name, description, created_at_ms, updated_at_ms, created_by)
-                 SELECT ?1, ?2, ?3, ?3, ?4 WHERE (SELECT count(*) FROM sequences) < ?5 RETURNING id",
-            )
-            .bind(new.name)
-            .bind(new.description)
-            .bind(stored(new.at_ms))
-            .bind(new.by)
-            .bind(i64::from(max)),
-        };
-        let Some(id): Option<i64> = query.fetch_optional(&mut *write).await.map_err(failed())? else { return Ok(None) };
-        let clear = sqlx::query("DELETE FROM sequence_steps WHERE sequence = ?").bind(id);
-        clear.execute(&mut *write).await.map_err(failed())?;
-        for (position, step) in (0_i64..).zip(new.steps) {
-            let done = sqlx::query(
-                "INSERT INTO sequence_steps (sequence, position, template, on_failure)
-                 SELECT ?1, ?2, id, ?4 FROM sequence_templates WHERE id = ?3",
-            )
-            .bind(id)
-            .bind(position)
-            .bind(step.template)
-            .bind(&step.on_failure)
-            .execute(&mut *write)
-            .await
-            .map_err(failed())?;
-            if done.rows_affected() == 0 {
-                return Ok(None);
-            }
-        }
-        write.commit().await.map_err(failed())?;
-        Ok(Some(id))
-    }
-
-    /// Deletes a sequence; its runs stay. Whether there was one.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn delete_sequence(&self, id: i64) -> Result<bool, StoreError> {
-        let failed = || StoreError::database("delete a sequence");
-        let mut write = self.write().await?;
-        let done = sqlx::query("DELETE FROM sequences WHERE id = ?").bind(id).execute(&mut *write).await;
-        let there = done.map_err(failed())?.rows_affected() > 0;
-        write.commit().await.map_err(failed())?;
-        Ok(there)
     }
 
     /// Keeps that a sequence is run, before that run is begun; its number, or `None` where the sequence is gone.
@@ -421,6 +295,128 @@ impl Records {
         .await
         .map_err(StoreError::database("count the sequences' runs"))?;
         Ok(rows.into_iter().map(|(sequence, status, count)| (sequence, status, count.unsigned_abs())).collect())
+    }
+}
+
+impl Change {
+    /// Keeps a new template, or changes that one; its number, or `None` where there is no such one, or `max` are kept already.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn put_template(
+        &mut self,
+        id: Option<i64>,
+        name: &str,
+        body: &str,
+        at_ms: u64,
+        max: u32,
+    ) -> Result<Option<i64>, StoreError> {
+        let failed = || StoreError::database("keep a template");
+        let write = self.write();
+        let query = match id {
+            Some(id) => sqlx::query_scalar(
+                "UPDATE sequence_templates SET name = ?1, body = ?2, updated_at_ms = ?3 WHERE id = ?4 RETURNING id",
+            )
+            .bind(name)
+            .bind(body)
+            .bind(stored(at_ms))
+            .bind(id),
+            None => sqlx::query_scalar(
+                "INSERT INTO sequence_templates (name, body, created_at_ms, updated_at_ms)
+                 SELECT ?1, ?2, ?3, ?3 WHERE (SELECT count(*) FROM sequence_templates) < ?4 RETURNING id",
+            )
+            .bind(name)
+            .bind(body)
+            .bind(stored(at_ms))
+            .bind(i64::from(max)),
+        };
+        query.fetch_optional(&mut *write).await.map_err(failed())
+    }
+
+    /// Deletes a template unless sequences use it: their names then. `None` where there is no such template.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn delete_template(&mut self, id: i64) -> Result<Option<Vec<String>>, StoreError> {
+        let failed = || StoreError::database("delete a template");
+        let write = self.write();
+        let users: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT sequences.name FROM sequences JOIN sequence_steps ON sequence = sequences.id WHERE template = ? ORDER BY 1",
+        )
+        .bind(id)
+        .fetch_all(&mut *write)
+        .await
+        .map_err(failed())?;
+        if !users.is_empty() {
+            return Ok(Some(users));
+        }
+        let done = sqlx::query("DELETE FROM sequence_templates WHERE id = ?").bind(id).execute(&mut *write).await;
+        let there = done.map_err(failed())?.rows_affected() > 0;
+        Ok(there.then(Vec::new))
+    }
+
+    /// Keeps a new sequence, or changes that one as a whole. `None` where there is no such one, where one of its templates is gone,
+    /// or `max` are kept already.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn put_sequence(
+        &mut self,
+        id: Option<i64>,
+        new: NewSequence<'_>,
+        max: u32,
+    ) -> Result<Option<i64>, StoreError> {
+        let failed = || StoreError::database("keep a sequence");
+        let write = self.write();
+        let query = match id {
+            Some(id) => sqlx::query_scalar(
+                "UPDATE sequences SET name = ?1, description = ?2, updated_at_ms = ?3 WHERE id = ?4 RETURNING id",
+            )
+            .bind(new.name)
+            .bind(new.description)
+            .bind(stored(new.at_ms))
+            .bind(id),
+            None => sqlx::query_scalar(
+                "INSERT INTO sequences (name, description, created_at_ms, updated_at_ms, created_by)
+                 SELECT ?1, ?2, ?3, ?3, ?4 WHERE (SELECT count(*) FROM sequences) < ?5 RETURNING id",
+            )
+            .bind(new.name)
+            .bind(new.description)
+            .bind(stored(new.at_ms))
+            .bind(new.by)
+            .bind(i64::from(max)),
+        };
+        let Some(id): Option<i64> = query.fetch_optional(&mut *write).await.map_err(failed())? else { return Ok(None) };
+        let clear = sqlx::query("DELETE FROM sequence_steps WHERE sequence = ?").bind(id);
+        clear.execute(&mut *write).await.map_err(failed())?;
+        for (position, step) in (0_i64..).zip(new.steps) {
+            let done = sqlx::query(
+                "INSERT INTO sequence_steps (sequence, position, template, on_failure)
+                 SELECT ?1, ?2, id, ?4 FROM sequence_templates WHERE id = ?3",
+            )
+            .bind(id)
+            .bind(position)
+            .bind(step.template)
+            .bind(&step.on_failure)
+            .execute(&mut *write)
+            .await
+            .map_err(failed())?;
+            if done.rows_affected() == 0 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(id))
+    }
+
+    /// Deletes a sequence; its runs stay. Whether there was one.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn delete_sequence(&mut self, id: i64) -> Result<bool, StoreError> {
+        let failed = || StoreError::database("delete a sequence");
+        let write = self.write();
+        let done = sqlx::query("DELETE FROM sequences WHERE id = ?").bind(id).execute(&mut *write).await;
+        Ok(done.map_err(failed())?.rows_affected() > 0)
     }
 }
 

@@ -3,7 +3,10 @@
 //! A delivery is recorded before anything is done about it, with the id of the run that it is to begin. So one that was accepted is
 //! begun once: after a crash it is still `accepted`, and beginning it again under its id finds the run that is there.
 
-use super::Records;
+use super::{
+    Change, Records,
+    audit::{self, AuditEntry},
+};
 use crate::StoreError;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
@@ -20,6 +23,8 @@ pub struct TriggerRow {
     pub spec: String,
     /// Whether it does.
     pub enabled: bool,
+    /// Whether the pipeline's own text asks for it.
+    pub managed: bool,
     /// Of a schedule: when it comes next, in milliseconds since 1970 (UTC).
     pub next_ms: Option<u64>,
     /// Until when the secret before the present one is taken.
@@ -61,6 +66,8 @@ pub struct NewDelivery {
     pub headers: Option<String>,
     /// The body.
     pub body: Option<Vec<u8>>,
+    /// The audit's entry, where somebody asked for it. It is written with a delivery that is new.
+    pub entry: Option<AuditEntry>,
 }
 
 /// What came of a request or a time.
@@ -136,6 +143,7 @@ fn trigger(row: &SqliteRow) -> Result<TriggerRow, sqlx::Error> {
         name: row.try_get("name")?,
         spec: row.try_get("spec")?,
         enabled: row.try_get("enabled")?,
+        managed: row.try_get("managed")?,
         next_ms: row.try_get::<Option<i64>, _>("next_ms")?.map(i64::unsigned_abs),
         before_until_ms: row.try_get::<Option<i64>, _>("before_until_ms")?.map(i64::unsigned_abs),
         created_by: row.try_get("created_by")?,
@@ -165,64 +173,6 @@ impl Records {
         let failed = StoreError::database("read the triggers");
         let rows = sqlx::query("SELECT * FROM triggers ORDER BY created_at_ms, id").fetch_all(&self.reads).await;
         rows.and_then(|rows| rows.iter().map(trigger).collect()).map_err(failed)
-    }
-
-    /// Keeps a new trigger.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn insert_trigger(&self, row: &TriggerRow) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query(
-            "INSERT INTO triggers (id, workflow, name, spec, enabled, next_ms, created_by, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(&row.id)
-        .bind(&row.workflow)
-        .bind(&row.name)
-        .bind(&row.spec)
-        .bind(row.enabled)
-        .bind(row.next_ms.map(stored))
-        .bind(&row.created_by)
-        .bind(stored(row.created_at_ms))
-        .execute(&mut *write)
-        .await
-        .map_err(StoreError::database("keep a trigger"))?;
-        write.commit().await.map_err(StoreError::database("keep a trigger"))
-    }
-
-    /// Keeps what has changed of a trigger: everything but where it comes from. Whether there is one.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn update_trigger(&self, row: &TriggerRow) -> Result<bool, StoreError> {
-        let mut write = self.write().await?;
-        let done = sqlx::query(
-            "UPDATE triggers SET name = ?, spec = ?, enabled = ?, next_ms = ?, before_until_ms = ? WHERE id = ?",
-        )
-        .bind(&row.name)
-        .bind(&row.spec)
-        .bind(row.enabled)
-        .bind(row.next_ms.map(stored))
-        .bind(row.before_until_ms.map(stored))
-        .bind(&row.id)
-        .execute(&mut *write)
-        .await
-        .map_err(StoreError::database("change a trigger"))?;
-        write.commit().await.map_err(StoreError::database("change a trigger"))?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// Forgets a trigger with what came of it. Whether there was one.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn delete_trigger(&self, id: &str) -> Result<bool, StoreError> {
-        let failed = StoreError::database("delete a trigger");
-        let mut write = self.write().await?;
-        let done = sqlx::query("DELETE FROM triggers WHERE id = ?").bind(id).execute(&mut *write).await;
-        let there = done.map_err(StoreError::database("delete a trigger"))?.rows_affected() > 0;
-        write.commit().await.map_err(failed)?;
-        Ok(there)
     }
 
     /// The schedules whose time has come, with that time.
@@ -295,7 +245,12 @@ impl Records {
         let mut rows = Vec::with_capacity(deliveries.len());
         for new in deliveries {
             rows.push(match insert(&mut write, new).await.map_err(failed())? {
-                Some(row) => Some((row, true)),
+                Some(row) => {
+                    if let Some(entry) = &new.entry {
+                        audit::insert(&mut write, entry).await?;
+                    }
+                    Some((row, true))
+                }
                 None => seen(&mut write, new).await.map_err(failed())?.map(|row| (row, false)),
             });
         }
@@ -472,6 +427,64 @@ impl Records {
     }
 }
 
+impl Change {
+    /// Keeps a new trigger.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn insert_trigger(&mut self, row: &TriggerRow) -> Result<(), StoreError> {
+        let write = self.write();
+        sqlx::query(
+            "INSERT INTO triggers (id, workflow, name, spec, enabled, managed, next_ms, created_by, created_at_ms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&row.id)
+        .bind(&row.workflow)
+        .bind(&row.name)
+        .bind(&row.spec)
+        .bind(row.enabled)
+        .bind(row.managed)
+        .bind(row.next_ms.map(stored))
+        .bind(&row.created_by)
+        .bind(stored(row.created_at_ms))
+        .execute(&mut *write)
+        .await
+        .map_err(StoreError::database("keep a trigger"))?;
+        Ok(())
+    }
+
+    /// Keeps what has changed of a trigger: everything but where it comes from. Whether there is one.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn update_trigger(&mut self, row: &TriggerRow) -> Result<bool, StoreError> {
+        let write = self.write();
+        let done = sqlx::query(
+            "UPDATE triggers SET name = ?, spec = ?, enabled = ?, next_ms = ?, before_until_ms = ? WHERE id = ?",
+        )
+        .bind(&row.name)
+        .bind(&row.spec)
+        .bind(row.enabled)
+        .bind(row.next_ms.map(stored))
+        .bind(row.before_until_ms.map(stored))
+        .bind(&row.id)
+        .execute(&mut *write)
+        .await
+        .map_err(StoreError::database("change a trigger"))?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Forgets a trigger with what came of it. Whether there was one.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn delete_trigger(&mut self, id: &str) -> Result<bool, StoreError> {
+        let write = self.write();
+        let done = sqlx::query("DELETE FROM triggers WHERE id = ?").bind(id).execute(&mut *write).await;
+        Ok(done.map_err(StoreError::database("delete a trigger"))?.rows_affected() > 0)
+    }
+}
+
 /// Keeps a delivery; `None` where there is one already, or its trigger is gone.
 async fn insert(write: &mut SqliteConnection, new: &NewDelivery) -> Result<Option<DeliveryRow>, sqlx::Error> {
     let row = sqlx::query(
@@ -538,12 +551,13 @@ mod tests {
             name: "a trigger".to_owned(),
             spec: "{}".to_owned(),
             enabled: true,
+            managed: false,
             next_ms: Some(1_000),
             before_until_ms: None,
             created_by: "ann".to_owned(),
             created_at_ms: 1,
         };
-        records.insert_trigger(&row).await.unwrap();
+        records.changed(async |change| change.insert_trigger(&row).await).await;
         (dir, records)
     }
 

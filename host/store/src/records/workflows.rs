@@ -1,6 +1,6 @@
 //! Pipelines that were deployed, and their versions.
 
-use super::Records;
+use super::{Change, Records};
 use crate::StoreError;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
@@ -196,14 +196,16 @@ impl Records {
         };
         rows.iter().map(version).collect::<Result<_, _>>().map_err(StoreError::database("read a version"))
     }
+}
 
+impl Change {
     /// Makes a new version, unless the newest says the same or is not the one that was seen.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn deploy(&self, new: &NewVersion<'_>) -> Result<Deployment, StoreError> {
+    pub async fn deploy(&mut self, new: &NewVersion<'_>) -> Result<Deployment, StoreError> {
         let failed = || StoreError::database("deploy a pipeline");
-        let mut write = self.write().await?;
+        let write = self.write();
         let newest: Option<(u32, String, Option<String>)> = sqlx::query_as(
             "SELECT version, digest, pipeline FROM workflow_versions
              WHERE name = ?1 AND version = (SELECT version FROM workflows WHERE name = ?1)",
@@ -258,7 +260,6 @@ impl Records {
         .execute(&mut *write)
         .await
         .map_err(failed())?;
-        write.commit().await.map_err(failed())?;
         Ok(Deployment::New(version))
     }
 
@@ -266,16 +267,15 @@ impl Records {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn delete_workflow(&self, name: &str) -> Result<bool, StoreError> {
+    pub async fn delete_workflow(&mut self, name: &str) -> Result<bool, StoreError> {
         let failed = || StoreError::database("delete a pipeline");
-        let mut write = self.write().await?;
+        let write = self.write();
         let deleted = sqlx::query("DELETE FROM workflows WHERE name = ?")
             .bind(name)
             .execute(&mut *write)
             .await
             .map_err(failed())?
             .rows_affected();
-        write.commit().await.map_err(failed())?;
         Ok(deleted > 0)
     }
 }
@@ -314,18 +314,20 @@ mod tests {
             ("a", Some(2), Deployment::New(3)),
         ];
         for (yaml, base, expect) in table {
-            assert_eq!(records.deploy(&new(yaml, base)).await.expect("a deployment"), expect, "{yaml} {base:?}");
+            let deployed = records.changed(async |change| change.deploy(&new(yaml, base)).await).await;
+            assert_eq!(deployed, expect, "{yaml} {base:?}");
         }
         let listed = records.workflow_versions("ci", None, Some(3), 10).await.expect("versions");
         assert_eq!(listed.iter().map(|version| version.version).collect::<Vec<_>>(), [2, 1]);
         let text = records.workflow_text("ci", None).await.expect("a text").expect("one");
         assert_eq!((text.version, text.yaml.as_str()), (3, "a"));
 
-        assert!(records.delete_workflow("ci").await.expect("deleted"));
-        assert!(!records.delete_workflow("ci").await.expect("nothing"));
+        assert!(records.changed(async |change| change.delete_workflow("ci").await).await);
+        assert!(!records.changed(async |change| change.delete_workflow("ci").await).await);
         assert_eq!(records.workflow_text("ci", Some(1)).await.expect("read"), None);
         // A run tells that it was of version 1: no other text may be that.
-        assert_eq!(records.deploy(&new("c", None)).await.expect("again"), Deployment::New(4));
+        let again = records.changed(async |change| change.deploy(&new("c", None)).await).await;
+        assert_eq!(again, Deployment::New(4));
     }
 
     #[tokio::test]
@@ -333,7 +335,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let records = Records::open(dir.path()).await.expect("records");
         for name in ["build", "Deploy", "a%b", "test"] {
-            records.deploy(&NewVersion { name, ..new("x", None) }).await.expect("deployed");
+            let version = NewVersion { name, ..new("x", None) };
+            records.changed(async |change| change.deploy(&version).await).await;
         }
         let names = async |part, after| {
             let found = records.workflows(part, after, 10).await.expect("a list");

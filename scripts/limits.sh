@@ -59,7 +59,7 @@ rows() {
         if (doc != "" && name !~ /^[KMG]IB$/ && (all || name ~ /^(MAX|MIN|DEFAULT|TOTAL)_|_(BYTES|LIMIT|LIMITS|TIMEOUT|DEADLINE|GRACE|MS|SECS|SECONDS|DEPTH|LEN|COUNT|WAIT|CAPACITY)$/)) {
           gsub(/\[`|`\]/, "`", doc); gsub(/\|/, "\\|", doc)
           value = readable(value)
-          if (value ~ /[a-z]{3}|::|[A-Z]{2}/ && value !~ / (KiB|MiB|GiB)$/) next # made from other constants, which have rows of their own
+          if (value ~ /[a-z]{3}|::|[A-Z]{2}/ && value !~ / (KiB|MiB|GiB)$/) { doc = ""; next } # made from other constants, which have rows of their own
           printf "| `%s` | %s | %s |\n", name, value, doc
         }
       }

@@ -233,3 +233,58 @@ fn a_crash_in_the_middle_of_a_deployment() {
     assert_eq!(deploy(&admin, &id, IMAGE)["status"], "succeeded");
     assert_eq!(server.project().containers().len(), 2, "what the crash left is removed; the one before is kept");
 }
+
+/// The server dies when the provider has done what it was asked, before that is written down: a first deployment, one in the place of
+/// another, and one gone back to. Nothing is lost or there twice, and the next look says what is in place.
+#[test]
+fn a_crash_between_the_container_and_its_row() {
+    let mut server = start();
+    let id = make(&server.admin(), "staging", config());
+    let at = format!("{ALL}/{id}");
+    let mut before: Option<Value> = None;
+    for (what, kind, containers) in
+        [("deployments", "deploy", 1), ("deployments", "deploy", 2), ("rollback", "rollback", 2)]
+    {
+        server.end();
+        server.project_mut().set_env("FAILPOINTS", "records::before-settle=return");
+        server.restart();
+        let body = if kind == "deploy" { json!({ "image": IMAGE }) } else { json!({}) };
+        let (admin, path) = (server.admin(), format!("{at}/{what}"));
+        let answer = std::panic::catch_unwind(move || admin.post(&path, body));
+        assert!(answer.is_err(), "the server dies before it answers: {answer:?}");
+        server.kill();
+        let there = server.project().containers();
+        assert_eq!(there.len(), containers, "{what}: {there:?}");
+
+        server.project_mut().set_env("FAILPOINTS", "");
+        server.restart();
+        let admin = server.admin();
+        let row = |n: usize| admin.get(&format!("{at}/deployments")).expect(200).body["items"][n].clone();
+        assert_eq!(
+            (&row(0)["kind"], &row(0)["status"]),
+            (&json!(kind), &json!("in_progress")),
+            "nobody has looked yet"
+        );
+        let status = admin.get(&format!("{at}/status")).expect(200).body;
+        assert_eq!(
+            (&status["progress"], &status["instances"][0]["status"]),
+            (&json!(100), &json!("running")),
+            "{status}"
+        );
+        assert_eq!(status["instances"].as_array().unwrap().len(), 1, "{status}");
+        let now = row(0);
+        assert_eq!((&now["status"], &now["kind"], &now["image"]), (&json!("succeeded"), &json!(kind), &json!(IMAGE)));
+        assert_eq!(status["deployment"]["id"], now["id"], "{status}");
+        assert_eq!(admin.get(&at).expect(200).body["current"]["id"], now["id"]);
+        if let Some(before) = &before {
+            let is_back = kind == "rollback";
+            assert_ne!(now["deploy_id"], before["deploy_id"]);
+            assert_eq!(row(1)["status"], if is_back { "rolled_back" } else { "succeeded" });
+            assert_eq!(now["deploy_id"] == row(2)["deploy_id"], is_back, "gone back to the first");
+        }
+        assert_eq!(server.project().containers(), there, "looking changes nothing");
+        before = Some(now);
+    }
+    // It goes on from there as if nothing had happened.
+    assert_eq!(deploy(&server.admin(), &id, IMAGE)["status"], "succeeded");
+}

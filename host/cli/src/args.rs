@@ -3,8 +3,10 @@
 //! Help, completions and the reference in the documentation are generated from these types.
 
 mod plugin;
+mod server;
 
 pub(crate) use plugin::{DevArgs, InstallArgs, Lang, PluginCommand, TestArgs, UpdateArgs};
+pub(crate) use server::{KeyAddArgs, KeyCommand, ServerArgs, ServerCommand, UserAddArgs, UserCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
@@ -370,26 +372,4 @@ mod tests {
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
     }
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct ServerArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<ServerCommand>,
-    /// Where to listen; anything but this machine itself needs a proxy before it that ends TLS
-    #[arg(long, default_value = "127.0.0.1:7780", env = "WINDLASS_LISTEN", value_name = "ADDRESS:PORT")]
-    pub(crate) listen: std::net::SocketAddr,
-    /// The address under which browsers and webhooks reach it, such as `https://ci.example.com`
-    #[arg(long, env = "WINDLASS_PUBLIC_URL", value_name = "URL")]
-    pub(crate) public_url: Option<String>,
-    /// How the server writes its log, on standard error
-    #[arg(long, value_enum, default_value = "text", env = "WINDLASS_LOG_FORMAT", value_name = "FORMAT")]
-    pub(crate) log_format: crate::telemetry::LogFormat,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ServerCommand {
-    /// Make a new key for the administrator `admin`, whoever has lost theirs; the server must be stopped
-    ResetAdmin,
 }

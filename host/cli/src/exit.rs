@@ -4,6 +4,7 @@ use crate::style;
 use std::process::ExitCode;
 use windlass_contract::{Code, CodedError};
 use windlass_engine::Outcome;
+use windlass_server::Problem;
 
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,12 @@ const ASKED_WRONGLY: &[Code] = &[
     Code(1426),
     Code(1427),
 ];
+
+/// What the server's rules refused, or what broke while they were asked.
+pub(crate) fn problem(problem: Problem) -> anyhow::Error {
+    let exit = if problem.status < 500 { Exit::Usage } else { Exit::Infrastructure };
+    anyhow::Error::msg(problem.detail).context(Coded { code: problem.code, help: problem.help, exit })
+}
 
 #[derive(Debug)]
 struct Coded {

@@ -10,13 +10,14 @@
 //! **Not here.** What each role is needed for: the handlers' types say it.
 
 pub(crate) mod csrf;
+mod desk;
 mod key;
 pub(crate) mod oidc;
 pub(crate) mod password;
 pub(crate) mod people;
 pub(crate) mod session;
 
-pub use key::restore_admin;
+pub use desk::Desk;
 pub(crate) use key::{Key, first_admin};
 
 use crate::{
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     convert::Infallible,
+    fmt,
     net::IpAddr,
     sync::{Mutex, PoisonError},
 };
@@ -69,6 +71,12 @@ impl Role {
 
     pub(crate) fn parse(text: &str) -> Option<Role> {
         [Role::Viewer, Role::Operator, Role::Admin].into_iter().find(|role| role.name() == text)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -230,5 +238,27 @@ impl OptionalFromRequestParts<App> for Viewer {
     type Rejection = Infallible;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, Infallible> {
         Ok(at_least(Role::Viewer, app, parts).await.ok().map(Viewer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeMap, path::Path};
+
+    #[test]
+    fn being_there_is_noted_once_a_minute_and_by_so_many() {
+        let access = Access::new(oidc::Providers::new(BTreeMap::new(), Path::new("/")).unwrap());
+        let seen = || access.seen.lock().unwrap().len();
+        assert!(access.is_news((1, None), 0));
+        assert!(!access.is_news((1, None), SEEN_MS - 1));
+        assert!(access.is_news((1, Some(7)), SEEN_MS - 1), "with a key is another");
+        assert!(access.is_news((1, None), SEEN_MS));
+        assert!(!access.is_news((1, None), SEEN_MS + 1));
+        (2..MAX_SEEN as i64 * 2).for_each(|user| {
+            assert!(access.is_news((user, None), SEEN_MS));
+            assert!(seen() <= MAX_SEEN);
+        });
+        assert!(seen() > 1, "not forgotten at each");
     }
 }

@@ -1,6 +1,6 @@
 //! The HTTP face. A module for each kind of thing; each gives its routes with their descriptions.
 
-mod access;
+pub(crate) mod access;
 mod admin;
 mod artifacts;
 pub(crate) mod environments;

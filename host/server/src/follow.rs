@@ -71,12 +71,55 @@ struct Shared {
     projector: Option<Projector>,
     /// Everything that was there at the first look has been read.
     ready: bool,
-    window: VecDeque<(Place, Bytes)>,
+    window: Window,
+    /// Nothing more will come: the run has ended, or cannot be read.
+    over: bool,
+}
+
+/// The last of what a run tells, rendered: first items fall out where it is too much.
+#[derive(Default)]
+struct Window {
+    items: VecDeque<(Place, Bytes)>,
     bytes: usize,
     /// The last item that has fallen out.
     fallen: Option<Place>,
-    /// Nothing more will come: the run has ended, or cannot be read.
-    over: bool,
+}
+
+impl Window {
+    fn push(&mut self, item: (Place, Bytes)) {
+        self.bytes += item.1.len();
+        self.items.push_back(item);
+    }
+
+    /// Lets go of what is over so many bytes.
+    fn shrink(&mut self, room: usize) {
+        while self.bytes > room
+            && let Some((place, bytes)) = self.items.pop_front()
+        {
+            self.bytes -= bytes.len();
+            self.fallen = Some(place);
+        }
+    }
+
+    /// The next items after a place, as much as a connection takes at once: the rest is asked for then. None where some have fallen out.
+    fn after(&self, place: Option<Place>) -> Option<Vec<(Place, Bytes)>> {
+        if self.fallen.is_some_and(|fallen| place.is_none_or(|place| place < fallen)) {
+            return None;
+        }
+        let from = self.items.partition_point(|(each, _)| Some(*each) <= place);
+        let mut room = crate::streams::BATCH_BYTES;
+        let fits = |(_, bytes): &&(Place, Bytes)| {
+            let fits = room > 0;
+            room = room.saturating_sub(bytes.len());
+            fits
+        };
+        Some(self.items.range(from..).take_while(fits).cloned().collect())
+    }
+}
+
+/// How many bytes a run may keep while all others keep so many.
+fn room(others: usize) -> usize {
+    if others > MAX_ALL_BYTES { MIN_WINDOW_BYTES } else { MAX_WINDOW_BYTES }
 }
 
 /// What there is after a place.
@@ -127,7 +170,7 @@ impl Drop for Followed {
         if let Some(teller) = locked(&self.teller).take() {
             teller.abort();
         }
-        self.parts.bytes.fetch_sub(locked(&self.told).bytes, Relaxed);
+        self.parts.bytes.fetch_sub(locked(&self.told).window.bytes, Relaxed);
         let mut all = locked(&self.parts.followed);
         // Somebody may have begun to follow it again meanwhile.
         if all.get(&self.run).is_some_and(|one| one.strong_count() == 0) {
@@ -169,20 +212,7 @@ impl Followed {
 
     fn after(&self, place: Option<Place>) -> After {
         let told = locked(&self.told);
-        if let Some(fallen) = told.fallen
-            && place.is_none_or(|place| place < fallen)
-        {
-            return After::Fallen;
-        }
-        let from = told.window.partition_point(|(each, _)| Some(*each) <= place);
-        // As much as a connection takes at once; the rest is asked for then.
-        let mut room = crate::streams::BATCH_BYTES;
-        let fits = |(_, bytes): &&(Place, Bytes)| {
-            let fits = room > 0;
-            room = room.saturating_sub(bytes.len());
-            fits
-        };
-        let items: Vec<_> = told.window.range(from..).take_while(fits).cloned().collect();
+        let Some(items) = told.window.after(place) else { return After::Fallen };
         match (items.is_empty(), told.over) {
             (false, _) => After::Items(items),
             (true, false) => After::Nothing,
@@ -193,14 +223,9 @@ impl Followed {
     /// Takes events; says whether the run goes on.
     fn take(&self, first: u64, events: &[Event]) -> bool {
         let mut told = locked(&self.told);
-        let before = told.bytes;
+        let before = told.window.bytes;
         match project(&mut told.projector, first, events) {
-            Ok(items) => {
-                for item in items {
-                    told.bytes += item.1.len();
-                    told.window.push_back(item);
-                }
-            }
+            Ok(items) => items.into_iter().for_each(|item| told.window.push(item)),
             Err(why) => {
                 tracing::error!(run = %self.run, "the run cannot be told: {why}");
                 told.over = true;
@@ -209,14 +234,8 @@ impl Followed {
         let ended = |projector: &Projector| projector.run().status() == RunStatus::Finished;
         told.over |= told.projector.as_ref().is_some_and(ended);
         let others = self.parts.bytes.load(Relaxed).saturating_sub(before);
-        let room = if others > MAX_ALL_BYTES { MIN_WINDOW_BYTES } else { MAX_WINDOW_BYTES };
-        while told.bytes > room
-            && let Some((place, bytes)) = told.window.pop_front()
-        {
-            told.bytes -= bytes.len();
-            told.fallen = Some(place);
-        }
-        let after = told.bytes;
+        told.window.shrink(room(others));
+        let after = told.window.bytes;
         self.parts.bytes.fetch_add(after, Relaxed);
         self.parts.bytes.fetch_sub(before, Relaxed);
         let over = told.over;
@@ -384,4 +403,50 @@ pub(crate) fn is_over(run: &Run, step: &StepName, attempt: u32) -> bool {
                 each.attempt == attempt && (each.finished_ms.is_some() || matches!(view.state, StepState::Undecided))
             })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streams::BATCH_BYTES;
+
+    /// One with so many items of so many bytes, numbered from 1.
+    fn window(count: u64, bytes: usize) -> Window {
+        let mut window = Window::default();
+        (1..=count).for_each(|seq| window.push(((seq, 0), vec![0; bytes].into())));
+        window
+    }
+
+    #[test]
+    fn a_window_lets_go_of_its_first_items() {
+        for (others, most) in
+            [(0, MAX_WINDOW_BYTES), (MAX_ALL_BYTES, MAX_WINDOW_BYTES), (MAX_ALL_BYTES + 1, MIN_WINDOW_BYTES)]
+        {
+            let piece = MIN_WINDOW_BYTES / 4;
+            let count = (MAX_WINDOW_BYTES / piece) as u64 + 3;
+            let mut window = window(count, piece);
+            window.shrink(room(others));
+            assert_eq!(window.bytes, most, "{others}");
+            assert_eq!(window.items.iter().map(|(_, bytes)| bytes.len()).sum::<usize>(), most);
+            let fallen = window.fallen.expect("something fell out");
+            assert_eq!(window.items.front().map(|(place, _)| *place), Some((fallen.0 + 1, 0)));
+            assert_eq!(window.items.back().map(|(place, _)| *place), Some((count, 0)), "the last ones stay");
+            assert!(window.after(None).is_none() && window.after(Some((fallen.0 - 1, 0))).is_none());
+            assert_eq!(window.after(Some(fallen)).unwrap()[0].0, (fallen.0 + 1, 0));
+        }
+    }
+
+    #[test]
+    fn a_follower_gets_a_piece_at_a_time() {
+        let window = window(100, BATCH_BYTES / 10);
+        let (mut after, mut seen) = (None, 0);
+        while let Some((last, _)) = window.after(after).unwrap().last() {
+            let piece = window.after(after).unwrap();
+            let bytes: usize = piece.iter().map(|(_, bytes)| bytes.len()).sum();
+            assert!(bytes < 2 * BATCH_BYTES, "{bytes}");
+            seen += piece.len();
+            after = Some(*last);
+        }
+        assert_eq!(seen, 100);
+    }
 }

@@ -54,8 +54,11 @@ mod triggers;
 mod views;
 mod workflows;
 
-pub use access::{Role, restore_admin};
-pub use api::document;
+pub use access::{Desk, Role};
+pub use api::{
+    access::{KeyRow, MadeKey, NewKey, NewUser, User, UserChange},
+    document,
+};
 pub use app::{App, Settings, serve};
 pub use page::{Page, Paging};
 pub use problem::{FieldError, Problem};

@@ -581,6 +581,14 @@ mod tests {
     }
 
     #[test]
+    fn so_many_answers_are_kept() {
+        let market = Market::new();
+        (0..MAX_KEPT * 2).for_each(|n| market.away.insert(format!("registry {n}"), String::new()));
+        market.away.run_pending_tasks();
+        assert!((1..=MAX_KEPT).contains(&market.away.entry_count()), "{}", market.away.entry_count());
+    }
+
+    #[test]
     fn the_best_head_is_next() {
         let taken = |sort: Sort| {
             let mut lanes = [

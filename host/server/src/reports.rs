@@ -61,16 +61,7 @@ fn read_all<T>(store: &ArtifactStore, run: &RunId, format: &Format<T>) -> Result
     let mut reading =
         Reading { reports: Reports { read: Vec::new(), unreadable: Vec::new() }, format, left: MAX_ALL_BYTES };
     for kept in store.list(run)? {
-        let name = kept.key.as_str();
-        if kept.media_type == TAR {
-            if kept.size <= MAX_ARCHIVE_BYTES
-                && let Err(error) = reading.archive(name, store.read(kept.digest, kept.size)?)
-            {
-                reading.refuse(name, &error.to_string());
-            }
-        } else if is_named(name, format.endings) {
-            reading.one(name, kept.size, store.read(kept.digest, kept.size)?);
-        }
+        reading.kept(kept.key.as_str(), &kept.media_type, kept.size, || store.read(kept.digest, kept.size))?;
     }
     Ok(reading.reports)
 }
@@ -86,6 +77,25 @@ impl<T> Reading<'_, T> {
         if self.reports.unreadable.len() < MAX_UNREADABLE {
             self.reports.unreadable.push(format!("{name}: {why}"));
         }
+    }
+
+    fn kept<R: Read>(
+        &mut self,
+        name: &str,
+        media_type: &str,
+        size: u64,
+        open: impl FnOnce() -> Result<R, StoreError>,
+    ) -> Result<(), StoreError> {
+        if media_type == TAR {
+            if size <= MAX_ARCHIVE_BYTES
+                && let Err(error) = self.archive(name, open()?)
+            {
+                self.refuse(name, &error.to_string());
+            }
+        } else if is_named(name, self.format.endings) {
+            self.one(name, size, open()?);
+        }
+        Ok(())
     }
 
     fn archive(&mut self, name: &str, bytes: impl Read) -> io::Result<()> {
@@ -127,4 +137,61 @@ fn cut(text: &str, bytes: usize) -> String {
         return text.to_owned();
     }
     format!("{}…", &text[..text.floor_char_boundary(bytes)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What reads every text, and gives its length.
+    const LENGTH: Format<usize> = Format { endings: &[".xml"], read: |text| Ok(Some(text.len())) };
+
+    fn reading() -> Reading<'static, usize> {
+        let reports = Reports { read: Vec::new(), unreadable: Vec::new() };
+        Reading { reports, format: &LENGTH, left: MAX_ALL_BYTES }
+    }
+
+    #[test]
+    fn reports_are_read_up_to_so_many_bytes() {
+        let mut reading = reading();
+        reading.one("large.xml", MAX_REPORT_BYTES + 1, io::empty());
+        assert!(reading.reports.unreadable[0].contains("it has 20971521 bytes"), "{:?}", reading.reports.unreadable);
+        // As many as fit, by what is said of them; then none.
+        let fit = MAX_ALL_BYTES / MAX_REPORT_BYTES;
+        (0..=fit).for_each(|n| reading.one(&format!("{n}.xml"), MAX_REPORT_BYTES, io::empty()));
+        assert_eq!(reading.reports.read.len() as u64, fit);
+        assert!(reading.reports.unreadable[1].starts_with("5.xml: the run's reports have more than"));
+        // One that has more bytes than it says.
+        let mut reading = self::reading();
+        reading.one("endless.xml", 1, io::repeat(b'x'));
+        assert_eq!(reading.reports.read, [("endless.xml".to_owned(), usize::try_from(MAX_REPORT_BYTES).unwrap())]);
+    }
+
+    #[test]
+    fn archives_are_looked_through_so_far() {
+        let mut archive = tar::Builder::new(Vec::new());
+        for n in 0..=MAX_ARCHIVE_FILES {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            let name = if n < MAX_ARCHIVE_FILES - 1 { format!("{n}.txt") } else { format!("{n}.xml") };
+            archive.append_data(&mut header, name, io::empty()).unwrap();
+        }
+        let archive = archive.into_inner().unwrap();
+        let mut reading = reading();
+        reading.kept("all", TAR, archive.len() as u64, || Ok(&*archive)).unwrap();
+        let names: Vec<_> = reading.reports.read.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["all/9999.xml"], "and not the one after it");
+        reading.kept("large", TAR, MAX_ARCHIVE_BYTES, || Ok(&*archive)).unwrap();
+        assert_eq!(reading.reports.read.len(), 2);
+        let unread = || -> Result<io::Empty, StoreError> { panic!("it is not opened") };
+        reading.kept("larger", TAR, MAX_ARCHIVE_BYTES + 1, unread).unwrap();
+        assert_eq!(reading.reports.read.len(), 2);
+    }
+
+    #[test]
+    fn so_many_are_named_that_cannot_be_read() {
+        let mut reading = reading();
+        (0..MAX_UNREADABLE + 1).for_each(|n| reading.refuse(&n.to_string(), "broken"));
+        assert_eq!(reading.reports.unreadable.len(), MAX_UNREADABLE);
+    }
 }

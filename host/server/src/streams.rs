@@ -103,8 +103,11 @@ pub(crate) trait Source: Send + 'static {
 
 /// Answers with a stream.
 pub(crate) fn respond(place: Place, source: impl Source) -> Response {
+    respond_until(place, source, Instant::now() + MAX_AGE)
+}
+
+fn respond_until(place: Place, source: impl Source, end: Instant) -> Response {
     let beginning = futures::stream::iter([Ok(Bytes::from_static(BEGINNING.as_bytes()))]);
-    let end = Instant::now() + MAX_AGE;
     let pieces = futures::stream::unfold((place, source), move |(place, mut source)| async move {
         let stopping = &place.streams.0.stopping;
         let piece = tokio::select! {
@@ -171,5 +174,30 @@ mod tests {
         drop((own, others));
         assert_eq!(streams.count(), 0);
         assert!(streams.enter(&caller(1)).is_ok());
+    }
+
+    /// Something new at every look.
+    struct Endless;
+
+    impl Source for Endless {
+        async fn next(&mut self) -> Option<Bytes> {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Some(Bytes::from_static(b"data: more\n\n"))
+        }
+    }
+
+    #[tokio::test]
+    async fn no_stream_outlives_its_end_and_each_gives_its_place_back() {
+        let streams = Streams::default();
+        let end = Instant::now() + Duration::from_millis(200);
+        let response = respond_until(streams.enter(&caller(1)).unwrap(), Endless, end);
+        assert_eq!(streams.count(), 1);
+        let whole = timeout(Duration::from_secs(20), axum::body::to_bytes(response.into_body(), usize::MAX));
+        let body = String::from_utf8(whole.await.expect("it ends").unwrap().to_vec()).unwrap();
+        assert!(Instant::now() >= end, "not before its time");
+        assert!(body.starts_with(BEGINNING) && body.contains("data: more"), "{body}");
+        assert_eq!(streams.count(), 0);
+        // Whoever is asked anew after an hour is: no longer may a revoked key read.
+        assert_eq!(MAX_AGE, Duration::from_secs(3_600));
     }
 }

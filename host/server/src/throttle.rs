@@ -300,6 +300,38 @@ mod tests {
     }
 
     #[test]
+    fn an_address_waits_a_quarter_of_an_hour_at_most() {
+        let sign_ins = SignIns::default();
+        let (mut now, mut waits) = (0, Vec::new());
+        for n in 0..FREE_BY_ADDRESS + 14 {
+            // Another name each time: the wait is the address's.
+            match sign_ins.begin(&format!("user{n}"), THERE, now) {
+                Ok(()) => continue,
+                Err(refused) => waits.push(refused.retry_after_s.unwrap() - 1),
+            }
+            now += waits[waits.len() - 1] * 1_000;
+            sign_ins.begin(&format!("user{n}"), THERE, now).unwrap();
+        }
+        let doubled = (0..10).map(|n| FIRST_WAIT_MS / 1_000 << n);
+        let longest = LONGEST_BY_ADDRESS_MS / 1_000;
+        assert_eq!(waits, doubled.chain([longest; 4]).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn addresses_that_are_long_gone_are_not_counted_on() {
+        let rates = Rates::new();
+        let address = |n: u32| Some(IpAddr::V4(std::net::Ipv4Addr::from_bits(0xC000_0000 + n)));
+        for n in 0..=u32::try_from(MAX_ADDRESSES).unwrap() {
+            rates.failed(address(n)).unwrap();
+        }
+        assert!(rates.failed.len() > MAX_ADDRESSES);
+        // Twice as long as one of each takes to make no difference any more.
+        std::thread::sleep(Duration::from_millis(2_100));
+        rates.failed(THERE).unwrap();
+        assert!(rates.failed.len() < 10, "{}", rates.failed.len());
+    }
+
+    #[test]
     fn after_an_hour_they_are_forgotten() {
         let sign_ins = SignIns::default();
         for n in 0..20 {

@@ -351,6 +351,11 @@ pub(crate) fn culprit(logs: &LogStore, run: &RunId, (step, attempt, sentence): (
     Culprit { step: step.to_string(), attempt, sentence, first_line, lines }
 }
 
+fn culprit_line(bytes: &[u8]) -> String {
+    let kept = &bytes[..bytes.len().min(CULPRIT_LINE_BYTES)];
+    String::from_utf8_lossy(kept).trim_end_matches('\r').to_owned()
+}
+
 /// The last lines of a log and the number of the first of them.
 fn tail(
     logs: &LogStore,
@@ -362,8 +367,7 @@ fn tail(
     let first = log.end().total().saturating_sub(CULPRIT_LINES - 1).max(1);
     let mut lines = Vec::new();
     log.read(first, true, |line| {
-        let kept = &line.bytes[..line.bytes.len().min(CULPRIT_LINE_BYTES)];
-        lines.push(String::from_utf8_lossy(kept).trim_end_matches('\r').to_owned());
+        lines.push(culprit_line(line.bytes));
         true
     })?;
     Ok((first, lines))
@@ -373,6 +377,14 @@ fn tail(
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_line_of_what_failed_is_cut() {
+        assert_eq!(culprit_line(b"error: no\r"), "error: no");
+        let line = vec![b'x'; CULPRIT_LINE_BYTES + 1];
+        assert_eq!(culprit_line(&line[1..]).len(), CULPRIT_LINE_BYTES);
+        assert_eq!(culprit_line(&line).len(), CULPRIT_LINE_BYTES);
+    }
     use windlass_store::GateRow as Stored;
 
     #[test]

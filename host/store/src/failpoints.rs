@@ -14,6 +14,8 @@ pub(crate) const COMMITTED: &str = "records::committed";
 pub(crate) const INTENDED: &str = "records::intended";
 /// A request with an idempotency key has had its effect, and its answer is not kept.
 pub(crate) const BEFORE_ANSWER: &str = "records::before-answer";
+/// A deployment has come to its end at the provider, and its row does not say so.
+pub(crate) const BEFORE_SETTLE: &str = "records::before-settle";
 
 /// Ends the process here, as `kill -9` would, if a test asked for `return`; does whatever else it asked for; and is nothing
 /// without the feature `failpoints`.

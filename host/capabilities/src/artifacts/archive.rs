@@ -41,7 +41,7 @@ pub(crate) fn keep(archive: impl Read, draft: Draft) -> Result<Stored> {
     let mut first = first.map_err(failed)?;
     match first.header().entry_type() {
         EntryType::Regular | EntryType::Continuous => {
-            let mut draft = draft.as_file();
+            let mut draft = draft.into_file();
             io::copy(&mut first, &mut draft).map_err(failed)?;
             draft.finish(OCTETS).map_err(stored)
         }

@@ -119,7 +119,7 @@ impl Artifacts for StepArtifacts {
     }
 
     async fn create(&self, key: String) -> Result<Box<dyn ArtifactWriter>, ArtifactError> {
-        let draft = self.shelf.begin(&key).await?.as_file();
+        let draft = self.shelf.begin(&key).await?.into_file();
         Ok(Box::new(Writer { draft: Some(draft), shelf: self.shelf.clone() }))
     }
 

@@ -251,7 +251,7 @@ impl Draft {
     }
 
     /// What is appended is one file, and no folder's archive: it is masked if its key is a report's name.
-    pub(crate) fn as_file(self) -> Draft {
+    pub(crate) fn into_file(self) -> Draft {
         let masker = self.masker.as_ref().filter(|_| is_report(self.key.as_str()));
         Draft { mask: masker.map(Masker::stream), ..self }
     }

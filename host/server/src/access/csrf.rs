@@ -53,13 +53,16 @@ pub(crate) fn same_origin(public_url: &str, headers: &HeaderMap) -> Result<(), P
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().ok().and_then(|origin| Url::parse(origin).ok()).map(|origin| origin.origin());
     let Some(origin) = origin.filter(url::Origin::is_tuple) else { return Err(refused("Origin")) };
-    let ours = Url::parse(public_url).is_ok_and(|url| url.origin() == origin);
-    // The same server under another name, such as localhost: the browser sends its cookies by that name.
+    let ours = Url::parse(public_url).ok();
+    let is_ours = ours.as_ref().is_some_and(|url| url.origin() == origin);
+    // Without TLS, the same server under another name, such as localhost: the browser sends its cookies by that name. With TLS there is
+    // one name, and a page without TLS that uses it may be anybody's.
+    let is_plain = ours.is_some_and(|url| url.scheme() == "http");
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let by_this_name = ["http", "https"]
         .iter()
         .any(|scheme| Url::parse(&format!("{scheme}://{host}")).is_ok_and(|url| url.origin() == origin));
-    if ours || by_this_name { Ok(()) } else { Err(refused("Origin")) }
+    if is_ours || is_plain && by_this_name { Ok(()) } else { Err(refused("Origin")) }
 }
 
 #[cfg(test)]
@@ -75,28 +78,32 @@ mod tests {
 
     #[test]
     fn where_a_change_may_come_from() {
-        let ours = "https://ci.example.com";
-        let rows: &[(&[(&'static str, &str)], bool)] = &[
-            (&[], true),
-            (&[("origin", "https://ci.example.com")], true),
-            (&[("origin", "https://ci.example.com"), ("sec-fetch-site", "same-origin")], true),
-            (&[("sec-fetch-site", "none")], true),
-            (&[("sec-fetch-site", "cross-site")], false),
-            (&[("sec-fetch-site", "same-site")], false),
-            (&[("origin", "https://ci.example.com"), ("sec-fetch-site", "cross-site")], false),
-            (&[("origin", "http://localhost:7780"), ("host", "localhost:7780")], true),
-            (&[("origin", "http://localhost:7780"), ("host", "localhost:7781")], false),
-            (&[("origin", "https://evil.example")], false),
-            (&[("origin", "https://evil.example"), ("host", "ci.example.com")], false),
-            (&[("origin", "https://ci.example.com.evil.example")], false),
-            (&[("origin", "https://ci.example.com:444")], false),
-            (&[("origin", "http://ci.example.com")], false),
-            (&[("origin", "null")], false),
-            (&[("origin", "")], false),
-            (&[("origin", "file://")], false),
+        let (tls, plain) = ("https://ci.example.com", "http://127.0.0.1:7780");
+        let rows: &[(&str, &[(&'static str, &str)], bool)] = &[
+            (tls, &[], true),
+            (tls, &[("origin", "https://ci.example.com")], true),
+            (tls, &[("origin", "https://ci.example.com"), ("sec-fetch-site", "same-origin")], true),
+            (tls, &[("sec-fetch-site", "none")], true),
+            (tls, &[("sec-fetch-site", "cross-site")], false),
+            (tls, &[("sec-fetch-site", "same-site")], false),
+            (tls, &[("origin", "https://ci.example.com"), ("sec-fetch-site", "cross-site")], false),
+            (tls, &[("origin", "https://evil.example")], false),
+            (tls, &[("origin", "https://evil.example"), ("host", "ci.example.com")], false),
+            (tls, &[("origin", "https://evil.example"), ("host", "evil.example")], false),
+            (tls, &[("origin", "https://ci.example.com.evil.example")], false),
+            (tls, &[("origin", "https://ci.example.com:444")], false),
+            (tls, &[("origin", "http://ci.example.com")], false),
+            (tls, &[("origin", "http://ci.example.com"), ("host", "ci.example.com")], false),
+            (tls, &[("origin", "null")], false),
+            (tls, &[("origin", "")], false),
+            (tls, &[("origin", "file://")], false),
+            (plain, &[("origin", "http://127.0.0.1:7780"), ("host", "127.0.0.1:7780")], true),
+            (plain, &[("origin", "http://localhost:7780"), ("host", "localhost:7780")], true),
+            (plain, &[("origin", "http://localhost:7780"), ("host", "localhost:7781")], false),
+            (plain, &[("origin", "http://evil.example"), ("host", "localhost:7780")], false),
         ];
-        for (list, passes) in rows {
-            assert_eq!(same_origin(ours, &headers(list)).is_ok(), *passes, "{list:?}");
+        for (ours, list, passes) in rows {
+            assert_eq!(same_origin(ours, &headers(list)).is_ok(), *passes, "{ours} {list:?}");
         }
     }
 

@@ -1,14 +1,15 @@
 //! Keys of the API: `wlk_` and 256 bits of chance.
 
-use crate::{Problem, access::Role, audit::SYSTEM, clock::now_ms};
+use crate::{
+    Problem,
+    access::{Caller, Role},
+    clock::now_ms,
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rand::RngCore as _;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use std::path::Path;
-use windlass_store::{
-    Records,
-    records::{accounts::NewKey, audit::AuditEntry},
-};
+use windlass_store::{Records, records::accounts::NewKey};
 
 /// What every key begins with, so that scanners for leaked secrets know it.
 const MARK: &str = "wlk_";
@@ -72,25 +73,10 @@ pub(crate) async fn first_admin(records: &Records) -> Result<Option<String>, Pro
 }
 
 /// A new key for the administrator `admin`, who is one again and not disabled: for who has lost theirs. Gives the name and the key.
-///
-/// # Errors
-/// When a server has the records of `home`, or they cannot be written.
-pub async fn restore_admin(home: &Path) -> Result<(String, String), Problem> {
-    let records = Records::open(home).await?;
+pub(super) async fn restore_admin(records: &Records, by: &Caller) -> Result<(String, String), Problem> {
     let key = Key::new();
     let mut change = records.change().await?;
     let name = change.restore_admin(FIRST, admins(&key, "reset-admin")).await?;
-    let entry = AuditEntry {
-        at_ms: now_ms(),
-        actor: SYSTEM.to_owned(),
-        via: String::new(),
-        action: "user.restore".to_owned(),
-        target: name.clone(),
-        detail: serde_json::json!({ "key": key.prefix() }).to_string(),
-        request_id: None,
-        address: None,
-    };
-    change.commit(&entry).await?;
-    records.close().await;
+    change.commit(&by.did("user.restore", &name, json!({ "key": key.prefix() }))).await?;
     Ok((name, key.reveal().to_owned()))
 }

@@ -160,6 +160,13 @@ struct Pending {
     until_ms: u64,
 }
 
+impl Pending {
+    /// Whether it is what comes back from this provider with this state, in time.
+    fn is_of(&self, provider: &str, state: Option<&str>, now_ms: u64) -> bool {
+        self.provider == provider && now_ms < self.until_ms && state == Some(&self.state)
+    }
+}
+
 /// What a provider says of itself.
 #[derive(Deserialize)]
 struct Discovery {
@@ -340,9 +347,7 @@ pub(crate) async fn finish(
     let Access { oidc, rates, .. } = app.access();
     let (provider, http) = oidc.get(id)?;
     let pending = session::cookie(headers, cookie_name(app)).and_then(|sealed| oidc.open(sealed));
-    let pending = pending.filter(|pending| {
-        pending.provider == id && pending.until_ms > now_ms() && returned.state.as_ref() == Some(&pending.state)
-    });
+    let pending = pending.filter(|pending| pending.is_of(id, returned.state.as_deref(), now_ms()));
     let Some(pending) = pending else {
         rates.failed(super::address())?;
         return Err(Problem::new(
@@ -610,6 +615,14 @@ struct Unreachable(String);
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn an_answer_is_read_so_far() {
+        for (bytes, fits) in [(0, true), (MAX_ANSWER, true), (MAX_ANSWER + 1, false)] {
+            let answer = reqwest::Response::from(axum::http::Response::new(vec![b' '; bytes]));
+            assert_eq!(whole(answer).await.map(|read| read.len()).ok(), fits.then_some(bytes), "{bytes}");
+        }
+    }
+
     fn config(more: &str) -> ProviderConfig {
         let text = format!("label = \"Acme\"\nissuer = \"https://id.example.com\"\nclient_id = \"windlass\"\n{more}");
         toml::from_str(&text).unwrap()
@@ -728,8 +741,18 @@ mod tests {
             nonce: "n".to_owned(),
             verifier: "v".to_owned(),
             return_to: "/".to_owned(),
-            until_ms: 1,
+            until_ms: 1_000 + PENDING_MS,
         };
+        for (provider, state, now, is_it) in [
+            ("a", Some("s"), 1_000, true),
+            ("a", Some("s"), 1_000 + PENDING_MS - 1, true),
+            ("a", Some("s"), 1_000 + PENDING_MS, false),
+            ("b", Some("s"), 1_000, false),
+            ("a", Some("t"), 1_000, false),
+            ("a", None, 1_000, false),
+        ] {
+            assert_eq!(pending.is_of(provider, state, now), is_it, "{provider} {state:?} {now}");
+        }
         let sealed = ours.seal(&pending);
         assert_eq!(ours.open(&sealed).unwrap().state, "s");
         assert!(other.open(&sealed).is_none());

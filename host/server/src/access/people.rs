@@ -6,10 +6,16 @@
 //!   makes no other keys, and sets no password.
 //! - What somebody may not see is not there for them: the answer is the same as where there is nothing.
 
-use super::{Caller, Key, Role, password};
+use super::{
+    Caller, Key, Role,
+    password::{self, Passwords},
+};
 use crate::{App, Problem, clock::now_ms, problem::Kind};
 use serde_json::json;
-use windlass_store::records::accounts::{Changed, KeyEntry, NewKey, NewUser, User, UserChange};
+use windlass_store::{
+    Records,
+    records::accounts::{Changed, KeyEntry, NewKey, NewUser, User, UserChange},
+};
 
 /// The longest name of a user, in characters: 64.
 pub(crate) const MAX_NAME: usize = 64;
@@ -61,15 +67,146 @@ fn last_admin(name: &str) -> Problem {
 fn changed(changed: Changed, name: &str) -> Result<User, Problem> {
     match changed {
         Changed::Done(user) => Ok(user),
-        Changed::Unknown => Err(Problem::not_found(format!("user {name:?}"))),
+        Changed::Unknown => Err(unknown(name)),
         Changed::LastAdmin => Err(last_admin(name)),
     }
+}
+
+/// Where people are kept, and who changes them. What the changer may is asked before: of requests by their handlers and by
+/// [`set_password`], [`create_key`] and [`delete_key`]; the machine's operator may all of it.
+pub(crate) struct People<'a> {
+    pub(crate) records: &'a Records,
+    pub(crate) passwords: &'a Passwords,
+    pub(crate) by: &'a Caller,
+}
+
+impl<'a> People<'a> {
+    /// Those of the server, changed by who has sent a request.
+    pub(crate) fn of(app: &'a App, by: &'a Caller) -> People<'a> {
+        People { records: app.records(), passwords: &app.access().passwords, by }
+    }
+
+    /// Somebody by name.
+    pub(crate) async fn find(&self, name: &str) -> Result<User, Problem> {
+        self.records.user(name).await?.ok_or_else(|| unknown(name))
+    }
+
+    /// Makes a user.
+    pub(crate) async fn create(&self, new: NewUser<'_>, password: Option<&str>) -> Result<User, Problem> {
+        if !is_name(new.name) {
+            let words = format!(
+                "a name begins with a letter or digit, and has at most {MAX_NAME} letters, digits, `.`, `_`, `-` and `@`"
+            );
+            return Err(Problem::field("/name", words));
+        }
+        check_texts(new.display_name, new.email)?;
+        let hash = match password {
+            Some(password) => {
+                password::check(password, new.name)?;
+                Some(self.passwords.hash(password).await?)
+            }
+            None => None,
+        };
+        let new = NewUser { password: hash.as_deref(), ..new };
+        let mut change = self.records.change().await?;
+        let made = change.create_user(&new).await?;
+        let taken = || Problem::new(Kind::Conflict, format!("the name {:?} is or was somebody's", new.name));
+        let user = made.ok_or_else(|| taken().at("/name", "is or was somebody's"))?;
+        let detail = json!({ "role": user.role, "password": user.password.is_some() });
+        change.commit(&self.by.did("user.create", &user.name, detail)).await?;
+        Ok(user)
+    }
+
+    /// Changes a user.
+    pub(crate) async fn change(&self, name: &str, wanted: UserChange<'_>) -> Result<User, Problem> {
+        check_texts(wanted.display_name, wanted.email)?;
+        let mut change = self.records.change().await?;
+        let user = changed(change.change_user(name, wanted).await?, name)?;
+        let mut detail = serde_json::Map::new();
+        if let Some(role) = wanted.role {
+            detail.insert("role".to_owned(), role.into());
+        }
+        if let Some(disabled) = wanted.disabled {
+            detail.insert("disabled".to_owned(), disabled.into());
+        }
+        if wanted.display_name.is_some() || wanted.email.is_some() {
+            detail.insert("profile".to_owned(), true.into());
+        }
+        change.commit(&self.by.did("user.change", &user.name, detail.into())).await?;
+        Ok(user)
+    }
+
+    /// Deletes a user.
+    pub(crate) async fn delete(&self, name: &str) -> Result<User, Problem> {
+        let mut change = self.records.change().await?;
+        let user = changed(change.delete_user(name).await?, name)?;
+        change.commit(&self.by.did("user.delete", &user.name, json!({}))).await?;
+        Ok(user)
+    }
+
+    /// Sets somebody's password.
+    pub(crate) async fn set_password(&self, user: &User, password: &str) -> Result<(), Problem> {
+        password::check(password, &user.name)?;
+        let hash = self.passwords.hash(password).await?;
+        let mut change = self.records.change().await?;
+        if !change.set_password(&user.name, &hash).await? {
+            return Err(unknown(&user.name));
+        }
+        Ok(change.commit(&self.by.did("user.set-password", &user.name, json!({}))).await?)
+    }
+
+    /// Makes a key of somebody.
+    pub(crate) async fn create_key(&self, owner: &User, wanted: Wanted<'_>) -> Result<(Key, KeyEntry), Problem> {
+        let Wanted { name, role, days } = wanted;
+        if name.trim().is_empty() || name.chars().count() > MAX_KEY_NAME || name.chars().any(char::is_control) {
+            let words = format!("a key's name has 1 to {MAX_KEY_NAME} characters, on one line");
+            return Err(Problem::field("/name", words));
+        }
+        if days.is_some_and(|days| days == 0 || days > MAX_DAYS) {
+            return Err(Problem::field("/days", format!("a key is valid for 1 to {MAX_DAYS} days")));
+        }
+        if Role::parse(&owner.role).is_none_or(|most| role > most) {
+            return Err(Problem::field("/role", format!("a key may at most what its user may: {}", owner.role)));
+        }
+        let (key, now) = (Key::new(), now_ms());
+        let new = NewKey {
+            user: owner.id,
+            name: name.trim(),
+            hash: key.hash(),
+            prefix: key.prefix(),
+            role: role.name(),
+            at_ms: now,
+            expires_at_ms: days.map(|days| now + u64::from(days) * 24 * 3_600_000),
+        };
+        let mut change = self.records.change().await?;
+        let entry = change.make_key(&new, MAX_KEYS).await?.ok_or_else(|| {
+            Problem::new(Kind::Conflict, format!("{} has {MAX_KEYS} keys already", owner.name))
+                .help("end one that is not used")
+        })?;
+        let detail = json!({ "user": entry.user, "key": entry.prefix, "role": entry.role, "days": days });
+        change.commit(&self.by.did("key.create", &entry.id.to_string(), detail)).await?;
+        Ok((key, entry))
+    }
+
+    /// Ends a key; only one of this user, where one is named.
+    pub(crate) async fn delete_key(&self, id: i64, of: Option<i64>) -> Result<KeyEntry, Problem> {
+        let mut change = self.records.change().await?;
+        let ended = change.delete_key(id, of).await?;
+        let ended = ended.ok_or_else(|| Problem::not_found(format!("key {id}")))?;
+        let detail = json!({ "user": ended.user, "key": ended.prefix });
+        change.commit(&self.by.did("key.delete", &id.to_string(), detail)).await?;
+        Ok(ended)
+    }
+}
+
+fn unknown(name: &str) -> Problem {
+    Problem::not_found(format!("user {name:?}"))
 }
 
 /// One's own user, if what was shown is worth all that the account may.
 async fn whole(app: &App, caller: &Caller) -> Result<User, Problem> {
     let own = app.records().user(&caller.name).await?.filter(|user| user.id == caller.user);
-    let own = own.ok_or_else(|| Problem::not_found(format!("user {:?}", caller.name)))?;
+    let own = own.ok_or_else(|| unknown(&caller.name))?;
     if Role::parse(&own.role) == Some(caller.role) {
         return Ok(own);
     }
@@ -77,68 +214,11 @@ async fn whole(app: &App, caller: &Caller) -> Result<User, Problem> {
     Err(Problem::new(Kind::Forbidden, words).help("sign in with a password, or with a key of the account's own role"))
 }
 
-/// Makes a user.
-pub(crate) async fn create(
-    app: &App,
-    caller: &Caller,
-    new: NewUser<'_>,
-    password: Option<&str>,
-) -> Result<User, Problem> {
-    if !is_name(new.name) {
-        let words = format!(
-            "a name begins with a letter or digit, and has at most {MAX_NAME} letters, digits, `.`, `_`, `-` and `@`"
-        );
-        return Err(Problem::field("/name", words));
-    }
-    check_texts(new.display_name, new.email)?;
-    let hash = match password {
-        Some(password) => {
-            password::check(password, new.name)?;
-            Some(app.access().passwords.hash(password).await?)
-        }
-        None => None,
-    };
-    let new = NewUser { password: hash.as_deref(), ..new };
-    let mut change = app.records().change().await?;
-    let made = change.create_user(&new).await?;
-    let taken = || Problem::new(Kind::Conflict, format!("the name {:?} is or was somebody's", new.name));
-    let user = made.ok_or_else(|| taken().at("/name", "is or was somebody's"))?;
-    let detail = json!({ "role": user.role, "password": user.password.is_some() });
-    change.commit(&caller.did("user.create", &user.name, detail)).await?;
-    Ok(user)
-}
-
 /// One user: oneself, or anybody for administrators.
 pub(crate) async fn one(app: &App, caller: &Caller, name: &str) -> Result<User, Problem> {
     let user = app.records().user(name).await?;
     let user = user.filter(|user| caller.role == Role::Admin || user.id == caller.user);
-    user.ok_or_else(|| Problem::not_found(format!("user {name:?}")))
-}
-
-/// Changes a user.
-pub(crate) async fn change(app: &App, caller: &Caller, name: &str, wanted: UserChange<'_>) -> Result<User, Problem> {
-    check_texts(wanted.display_name, wanted.email)?;
-    let mut change = app.records().change().await?;
-    let user = changed(change.change_user(name, wanted).await?, name)?;
-    let mut detail = serde_json::Map::new();
-    if let Some(role) = wanted.role {
-        detail.insert("role".to_owned(), role.into());
-    }
-    if let Some(disabled) = wanted.disabled {
-        detail.insert("disabled".to_owned(), disabled.into());
-    }
-    if wanted.display_name.is_some() || wanted.email.is_some() {
-        detail.insert("profile".to_owned(), true.into());
-    }
-    change.commit(&caller.did("user.change", &user.name, detail.into())).await?;
-    Ok(user)
-}
-
-/// Deletes a user.
-pub(crate) async fn delete(app: &App, caller: &Caller, name: &str) -> Result<(), Problem> {
-    let mut change = app.records().change().await?;
-    let user = changed(change.delete_user(name).await?, name)?;
-    Ok(change.commit(&caller.did("user.delete", &user.name, json!({}))).await?)
+    user.ok_or_else(|| unknown(name))
 }
 
 /// Sets a password: one's own with the one before, anybody else's for administrators.
@@ -156,20 +236,14 @@ pub(crate) async fn set_password(
             let sign_ins = &app.access().sign_ins;
             // Who found a browser open guesses here as well as at the sign-in.
             sign_ins.begin(&user.name, super::address(), now_ms())?;
-            if !app.access().passwords.verify(current.unwrap_or_default(), user.password).await? {
+            if !app.access().passwords.verify(current.unwrap_or_default(), user.password.clone()).await? {
                 sign_ins.failed(&user.name, super::address(), now_ms());
                 return Err(Problem::field("/current", "this is not the password that is set"));
             }
             sign_ins.succeeded(&user.name, super::address());
         }
     }
-    password::check(password, &user.name)?;
-    let hash = app.access().passwords.hash(password).await?;
-    let mut change = app.records().change().await?;
-    if !change.set_password(&user.name, &hash).await? {
-        return Err(Problem::not_found(format!("user {name:?}")));
-    }
-    Ok(change.commit(&caller.did("user.set-password", &user.name, json!({}))).await?)
+    People::of(app, caller).set_password(&user, password).await
 }
 
 /// A key to be made, as it is asked for.
@@ -177,55 +251,28 @@ pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a str,
     pub(crate) role: Role,
     pub(crate) days: Option<u32>,
-    pub(crate) user: Option<&'a str>,
 }
 
-/// Makes a key.
-pub(crate) async fn create_key(app: &App, caller: &Caller, wanted: Wanted<'_>) -> Result<(Key, KeyEntry), Problem> {
-    let Wanted { name, role, days, user } = wanted;
-    if name.trim().is_empty() || name.chars().count() > MAX_KEY_NAME || name.chars().any(char::is_control) {
-        return Err(Problem::field("/name", format!("a key's name has 1 to {MAX_KEY_NAME} characters, on one line")));
-    }
-    if days.is_some_and(|days| days == 0 || days > MAX_DAYS) {
-        return Err(Problem::field("/days", format!("a key is valid for 1 to {MAX_DAYS} days")));
-    }
+/// Makes a key: one's own, or somebody else's for administrators.
+pub(crate) async fn create_key(
+    app: &App,
+    caller: &Caller,
+    user: Option<&str>,
+    wanted: Wanted<'_>,
+) -> Result<(Key, KeyEntry), Problem> {
     let mine = whole(app, caller).await?;
     let owner = match user {
         Some(name) => one(app, caller, name).await?,
         None => mine,
     };
-    if Role::parse(&owner.role).is_none_or(|most| role > most) {
-        return Err(Problem::field("/role", format!("a key may at most what its user may: {}", owner.role)));
-    }
-    let (key, now) = (Key::new(), now_ms());
-    let new = NewKey {
-        user: owner.id,
-        name: name.trim(),
-        hash: key.hash(),
-        prefix: key.prefix(),
-        role: role.name(),
-        at_ms: now,
-        expires_at_ms: days.map(|days| now + u64::from(days) * 24 * 3_600_000),
-    };
-    let mut change = app.records().change().await?;
-    let entry = change.make_key(&new, MAX_KEYS).await?.ok_or_else(|| {
-        Problem::new(Kind::Conflict, format!("{} has {MAX_KEYS} keys already", owner.name))
-            .help("end one that is not used")
-    })?;
-    let detail = json!({ "user": entry.user, "key": entry.prefix, "role": entry.role, "days": days });
-    change.commit(&caller.did("key.create", &entry.id.to_string(), detail)).await?;
-    Ok((key, entry))
+    People::of(app, caller).create_key(&owner, wanted).await
 }
 
 /// Ends a key: one's own, or anybody's for administrators.
 pub(crate) async fn delete_key(app: &App, caller: &Caller, id: i64) -> Result<(), Problem> {
     whole(app, caller).await?;
     let of = (caller.role != Role::Admin).then_some(caller.user);
-    let mut change = app.records().change().await?;
-    let ended = change.delete_key(id, of).await?;
-    let ended = ended.ok_or_else(|| Problem::not_found(format!("key {id}")))?;
-    let detail = json!({ "user": ended.user, "key": ended.prefix });
-    Ok(change.commit(&caller.did("key.delete", &id.to_string(), detail)).await?)
+    People::of(app, caller).delete_key(id, of).await.map(drop)
 }
 
 #[cfg(test)]

@@ -102,12 +102,15 @@ pub(crate) async fn of(app: &App, headers: &HeaderMap) -> Result<Option<(Token, 
     Ok(session.map(|session| (token, session)))
 }
 
+/// When a session that is used `now` ends from then on, in milliseconds since 1970 (UTC); none where that is not worth a write.
+fn extended(created_at_ms: u64, expires_at_ms: u64, now: u64) -> Option<u64> {
+    let until = (now + IDLE_MS).min(created_at_ms + LONGEST_MS);
+    (until >= expires_at_ms + EXTEND_AFTER_MS).then_some(until)
+}
+
 /// Extends a session that is used, aside from the request.
 pub(crate) fn keep(app: &App, token: &Token, session: &SessionOf, now: u64) {
-    let until = (now + IDLE_MS).min(session.created_at_ms + LONGEST_MS);
-    if until < session.expires_at_ms + EXTEND_AFTER_MS {
-        return;
-    }
+    let Some(until) = extended(session.created_at_ms, session.expires_at_ms, now) else { return };
     let (records, hash) = (app.records().clone(), token.hash());
     tokio::spawn(async move {
         if let Err(error) = records.extend_session(&hash, until).await {
@@ -233,6 +236,26 @@ mod tests {
         let told = |secure, hidden| set_cookie(PLAIN, "v", "/", 60, secure, hidden);
         assert_eq!(told(false, true), "windlass_session=v; Path=/; Max-Age=60; SameSite=Lax; HttpOnly");
         assert_eq!(told(true, false), "windlass_session=v; Path=/; Max-Age=60; SameSite=Lax; Secure");
+    }
+
+    #[test]
+    fn a_session_that_is_used_is_extended_and_not_over_its_longest() {
+        const BEGAN: u64 = 1_000_000_000_000;
+        let last = BEGAN + LONGEST_MS;
+        for (expires_at_ms, now, until) in [
+            // Just begun, and used for less than is worth a write.
+            (BEGAN + IDLE_MS, BEGAN, None),
+            (BEGAN + IDLE_MS, BEGAN + EXTEND_AFTER_MS - 1, None),
+            (BEGAN + IDLE_MS, BEGAN + EXTEND_AFTER_MS, Some(BEGAN + EXTEND_AFTER_MS + IDLE_MS)),
+            // At its last moment.
+            (BEGAN + IDLE_MS, BEGAN + IDLE_MS - 1, Some(BEGAN + 2 * IDLE_MS - 1)),
+            // Towards the end of its days: no further than that, and then not at all.
+            (last - IDLE_MS, last - IDLE_MS - 1, Some(last - 1)),
+            (last - IDLE_MS, last - IDLE_MS / 2, Some(last)),
+            (last, last - 1, None),
+        ] {
+            assert_eq!(extended(BEGAN, expires_at_ms, now), until, "{expires_at_ms} {now}");
+        }
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use crate::{
     App, Page, Paging, Problem,
     access::{
-        Admin, Caller, Role, Viewer, csrf,
+        Admin, Caller, Key, Role, Viewer, csrf,
         oidc::{self, Returned},
-        people::{self, Wanted},
+        people::{self, People, Wanted},
         session,
     },
     clock::now_ms,
@@ -54,7 +54,7 @@ pub(crate) struct Session {
 
 /// A person.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct User {
+pub struct User {
     /// The name: what is written into runs, gates and the audit.
     pub name: String,
     /// How they want to be called.
@@ -110,7 +110,7 @@ pub(crate) struct SignIn {
 /// A user to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewUser {
+pub struct NewUser {
     /// The name: 1 to 64 letters, digits, `.`, `_`, `-` and `@`.
     pub name: String,
     /// How they want to be called.
@@ -124,9 +124,9 @@ pub(crate) struct NewUser {
 }
 
 /// What is to change of a user; what is absent stays.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct UserChange {
+pub struct UserChange {
     /// How they want to be called.
     pub display_name: Option<String>,
     /// Their address.
@@ -149,7 +149,7 @@ pub(crate) struct NewPassword {
 
 /// A key without its secret.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct KeyRow {
+pub struct KeyRow {
     /// Its number.
     pub id: i64,
     /// Whose.
@@ -171,7 +171,7 @@ pub(crate) struct KeyRow {
 /// A key to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewKey {
+pub struct NewKey {
     /// For what, 1 to 100 characters.
     pub name: String,
     /// The most that it may; at most what its user may.
@@ -185,7 +185,7 @@ pub(crate) struct NewKey {
 
 /// A key that was made: the only time that it is seen.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct MadeKey {
+pub struct MadeKey {
     /// The key.
     pub key: String,
     /// What the list shows of it.
@@ -252,6 +252,44 @@ impl From<accounts::KeyEntry> for KeyRow {
             expires_at_ms: key.expires_at_ms,
             used_at_ms: key.used_at_ms,
         }
+    }
+}
+
+impl NewUser {
+    /// As it is kept.
+    pub(crate) fn row(&self) -> accounts::NewUser<'_> {
+        accounts::NewUser {
+            name: &self.name,
+            display_name: self.display_name.as_deref().filter(|text| !text.is_empty()),
+            email: self.email.as_deref().filter(|text| !text.is_empty()),
+            role: self.role.name(),
+            password: None,
+            at_ms: now_ms(),
+        }
+    }
+}
+
+impl UserChange {
+    /// As it is kept.
+    pub(crate) fn row(&self) -> accounts::UserChange<'_> {
+        accounts::UserChange {
+            display_name: self.display_name.as_deref(),
+            email: self.email.as_deref(),
+            role: self.role.map(Role::name),
+            disabled: self.disabled,
+        }
+    }
+}
+
+impl NewKey {
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        Wanted { name: &self.name, role: self.role, days: self.days }
+    }
+}
+
+impl MadeKey {
+    pub(crate) fn of(key: &Key, entry: accounts::KeyEntry) -> MadeKey {
+        MadeKey { key: key.reveal().to_owned(), row: entry.into() }
     }
 }
 
@@ -372,15 +410,7 @@ async fn create_user(
     Admin(caller): Admin,
     Json(body): Json<NewUser>,
 ) -> Result<(StatusCode, Json<User>), Problem> {
-    let new = accounts::NewUser {
-        name: &body.name,
-        display_name: body.display_name.as_deref().filter(|text| !text.is_empty()),
-        email: body.email.as_deref().filter(|text| !text.is_empty()),
-        role: body.role.name(),
-        password: None,
-        at_ms: now_ms(),
-    };
-    let user = people::create(&app, &caller, new, body.password.as_deref()).await?;
+    let user = People::of(&app, &caller).create(body.row(), body.password.as_deref()).await?;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 
@@ -398,13 +428,7 @@ async fn change_user(
     Path(name): Path<String>,
     Json(body): Json<UserChange>,
 ) -> Result<Json<User>, Problem> {
-    let change = accounts::UserChange {
-        display_name: body.display_name.as_deref(),
-        email: body.email.as_deref(),
-        role: body.role.map(Role::name),
-        disabled: body.disabled,
-    };
-    Ok(Json(people::change(&app, &caller, &name, change).await?.into()))
+    Ok(Json(People::of(&app, &caller).change(&name, body.row()).await?.into()))
 }
 
 /// Delete a user with their keys and sessions. The name is never given again.
@@ -414,7 +438,7 @@ async fn delete_user(
     Admin(caller): Admin,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    people::delete(&app, &caller, &name).await?;
+    People::of(&app, &caller).delete(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -451,10 +475,8 @@ async fn create_key(
     Viewer(caller): Viewer,
     Json(body): Json<NewKey>,
 ) -> Result<Response, Problem> {
-    let wanted = Wanted { name: &body.name, role: body.role, days: body.days, user: body.user.as_deref() };
-    let (key, entry) = people::create_key(&app, &caller, wanted).await?;
-    let made = MadeKey { key: key.reveal().to_owned(), row: entry.into() };
-    Ok(with_cookies(Vec::new(), (StatusCode::CREATED, Json(made))))
+    let (key, entry) = people::create_key(&app, &caller, body.user.as_deref(), body.wanted()).await?;
+    Ok(with_cookies(Vec::new(), (StatusCode::CREATED, Json(MadeKey::of(&key, entry)))))
 }
 
 /// End a key, with the sessions that were begun with it.

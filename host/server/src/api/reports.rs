@@ -212,3 +212,38 @@ fn findings_view(reports: Reports<Findings>, before: &[(String, Findings)]) -> F
     });
     FindingsView { findings: findings.collect(), counts, unreadable: reports.unreadable }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reports::sarif::Severity;
+
+    #[test]
+    fn so_many_are_given_and_all_are_counted() {
+        let test = |n: usize| Test {
+            suite: "s".to_owned(),
+            name: n.to_string(),
+            // The worst is last, and is among those that are given.
+            status: if n == MAX_ROWS { Status::Failed } else { Status::Passed },
+            took_ms: 1,
+            message: None,
+        };
+        let read = vec![("r.xml".to_owned(), (0..=MAX_ROWS).map(test).collect())];
+        let view = tests_view(Reports { read, unreadable: Vec::new() }, &[]);
+        assert_eq!((view.tests.len(), view.total as usize, view.failed), (MAX_ROWS, MAX_ROWS + 1, 1));
+        assert_eq!(view.tests[0].name, MAX_ROWS.to_string());
+
+        let finding = |n: usize| crate::reports::sarif::Finding {
+            tool: "t".to_owned(),
+            rule: n.to_string(),
+            severity: Severity::Low,
+            message: String::new(),
+            file: None,
+            line: None,
+            identity: n.to_string(),
+        };
+        let found = Findings { findings: (0..=MAX_ROWS).map(finding).collect(), suppressed: 0 };
+        let view = findings_view(Reports { read: vec![("r.sarif".to_owned(), found)], unreadable: Vec::new() }, &[]);
+        assert_eq!((view.findings.len(), view.counts["low"] as usize), (MAX_ROWS, MAX_ROWS + 1));
+    }
+}

@@ -393,9 +393,36 @@ mod tests {
     }
 
     #[test]
+    fn long_texts_are_cut() {
+        let long = "ä".repeat(MAX_MESSAGE_BYTES);
+        let log = json!({ "version": "2.1.0", "runs": [{
+            "tool": { "driver": { "name": long } },
+            "results": [{
+                "ruleId": long, "message": { "text": long },
+                "locations": [{ "physicalLocation": { "artifactLocation": { "uri": long } } }],
+            }],
+        }]});
+        let found = read(&log.to_string()).unwrap().unwrap().findings.remove(0);
+        for (text, most) in [
+            (&found.tool, MAX_NAME_BYTES),
+            (&found.rule, MAX_NAME_BYTES),
+            (found.file.as_ref().unwrap(), MAX_NAME_BYTES),
+            (&found.message, MAX_MESSAGE_BYTES),
+        ] {
+            assert!((most - 1..=most + '…'.len_utf8()).contains(&text.len()) && text.ends_with('…'), "{}", text.len());
+        }
+    }
+
+    #[test]
     fn what_is_broken_or_too_large_is_refused_with_the_reason() {
         let runs =
             json!({ "version": "2.1.0", "runs": vec![json!({ "tool": { "driver": { "name": "t" } } }); MAX_RUNS + 1] });
+        let results = |count: usize| {
+            let results = vec![json!({ "message": { "text": "x" } }); count];
+            json!({ "version": "2.1.0", "runs": [{ "tool": { "driver": { "name": "t" } }, "results": results }] })
+                .to_string()
+        };
+        assert_eq!(read(&results(MAX_RESULTS)).unwrap().unwrap().findings.len(), MAX_RESULTS);
         let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
         let of_tool = |rest: &str| {
             format!("{{\"version\":\"2.1.0\",\"runs\":[{{\"tool\":{{\"driver\":{{\"name\":\"t\"}}}},{rest}}}]}}")
@@ -409,6 +436,7 @@ mod tests {
             ("{}".to_owned(), "version"),
             (json!({ "version": "1.0.0" }).to_string(), "1.0.0"),
             (runs.to_string(), "runs"),
+            (results(MAX_RESULTS + 1), "25001 findings"),
             (deep, "recursion"),
             (json!({ "version": "2.1.0", "runs": [{}] }).to_string(), "tool"),
         ];

@@ -203,6 +203,11 @@ fn next_ms(spec: &TriggerSpec, enabled: bool) -> Option<u64> {
     u64::try_from(next.as_millisecond()).ok()
 }
 
+/// Whether there may be no more, with so many of the pipeline and so many of all.
+fn is_full(of_workflow: usize, all: usize) -> bool {
+    of_workflow >= MAX_OF_WORKFLOW || all >= MAX_TRIGGERS
+}
+
 fn check_name(name: &str) -> Result<(), Problem> {
     let count = name.chars().count();
     if name.trim().is_empty() || count > MAX_NAME_CHARS || name.chars().any(char::is_control) {
@@ -239,7 +244,7 @@ impl App {
             return Err(Problem::not_found(format!("pipeline {workflow:?}")));
         }
         let all = triggers.0.known.read().unwrap_or_else(PoisonError::into_inner).len();
-        if triggers.of(workflow).len() >= MAX_OF_WORKFLOW || all >= MAX_TRIGGERS {
+        if is_full(triggers.of(workflow).len(), all) {
             let words = format!("a pipeline has at most {MAX_OF_WORKFLOW} triggers, and a server {MAX_TRIGGERS}");
             return Err(Problem::new(Kind::Conflict, words).help("delete one that is not used any more"));
         }
@@ -447,13 +452,11 @@ impl App {
             .map_err(|error| Problem::new(Kind::Invalid, format!("the body cannot be read as JSON: {error}")))?;
         let kept = kept_headers(headers);
         let judged = judge(&live, live.row.enabled, &kept, value);
-        let key = match scheme {
+        let sent = match scheme {
             Scheme::Github => text("x-github-delivery"),
             Scheme::Ours => text("x-windlass-delivery"),
         };
-        let key =
-            key.filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
-        let key = key.map_or_else(|| hex::encode(seal), str::to_owned);
+        let key = sent.filter(|sent| is_key(sent)).map_or_else(|| hex::encode(seal), str::to_owned);
         let new = NewDelivery {
             at_ms: now,
             seal: Some(seal),
@@ -517,6 +520,11 @@ fn delivery(live: &Live, key: String, judged: Judged) -> NewDelivery {
         inputs: judged.inputs,
         ..NewDelivery::default()
     }
+}
+
+/// Whether the sender's id of a delivery is one that is kept.
+fn is_key(sent: &str) -> bool {
+    (1..=MAX_KEY_BYTES).contains(&sent.len()) && sent.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -592,5 +600,46 @@ fn ask(spec: &TriggerSpec, event: String, title: Option<String>, note: Option<St
             Judged { event, status: "accepted", reason: note, title, inputs }
         }
         Err(error) => refused(event, format!("an input cannot be set: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_many_there_may_be() {
+        for (of_workflow, all, full) in [
+            (0, 0, false),
+            (MAX_OF_WORKFLOW - 1, MAX_TRIGGERS - 1, false),
+            (MAX_OF_WORKFLOW, MAX_OF_WORKFLOW, true),
+            (0, MAX_TRIGGERS, true),
+        ] {
+            assert_eq!(is_full(of_workflow, all), full, "{of_workflow} {all}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request() {
+        let (longest, longer) = ("x".repeat(MAX_KEY_BYTES), "x".repeat(MAX_KEY_BYTES + 1));
+        for (key, is) in [("release-1", true), (longest.as_str(), true), (&longer, false), ("", false), ("a b", false)]
+        {
+            assert_eq!(is_key(key), is, "{key:?}");
+        }
+        for (length, is_kept) in [(1, true), (MAX_HEADER_BYTES, true), (MAX_HEADER_BYTES + 1, false)] {
+            let value = "x".repeat(length).parse().unwrap();
+            let headers = HeaderMap::from_iter([(axum::http::header::USER_AGENT, value)]);
+            assert_eq!(kept_headers(&headers).contains_key("user-agent"), is_kept, "{length}");
+        }
+    }
+
+    #[test]
+    fn what_a_name_is() {
+        let (longest, longer) = ("ä".repeat(MAX_NAME_CHARS), "ä".repeat(MAX_NAME_CHARS + 1));
+        for (name, fits) in
+            [("nightly", true), (longest.as_str(), true), (&longer, false), (" ", false), ("a\nb", false)]
+        {
+            assert_eq!(check_name(name).is_ok(), fits, "{name:?}");
+        }
     }
 }

@@ -171,6 +171,10 @@ mod tests {
         check(format!("t={now},v1={}", sign("present", b"body")), Err(Refusal::Unsigned));
         check(format!("v1={}", signed(now, "present")), Err(Refusal::Unsigned));
         check(format!("t=+{now},v1={}", signed(now, "present")), Err(Refusal::Unsigned));
+        let wrong = |count: usize| format!(",v1={}", signed(now, "other")).repeat(count);
+        check(format!("t={now}{},v1={}", wrong(MAX_SIGNATURES - 1), signed(now, "present")), Ok(()));
+        let one_more = format!("t={now}{},v1={}", wrong(MAX_SIGNATURES), signed(now, "present"));
+        check(one_more, Err(Refusal::Unsigned));
         let edge = now - TOLERANCE_S;
         check(format!("t={edge},v1={}", signed(edge, "present")), Ok(()));
         check(format!("t={},v1={}", edge - 1, signed(edge - 1, "present")), Err(Refusal::Stale(TOLERANCE_S + 1)));

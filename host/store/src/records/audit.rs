@@ -12,7 +12,7 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 pub struct AuditEntry {
     /// When, in milliseconds since 1970 (UTC).
     pub at_ms: u64,
-    /// Who: a user's name, `trigger:ID`, or `system`.
+    /// Who: a user's name, `trigger:ID`, `system`, or `command line (ACCOUNT)`.
     pub actor: String,
     /// With what: `session`, `key:PREFIX`, or empty.
     pub via: String,

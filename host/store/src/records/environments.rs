@@ -1,7 +1,10 @@
 //! Environments, and what was deployed to them.
 
 use super::{Change, Records, stored};
-use crate::StoreError;
+use crate::{
+    StoreError,
+    failpoints::{BEFORE_SETTLE, crash_point},
+};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 /// An environment.
@@ -160,6 +163,7 @@ impl Records {
     /// # Errors
     /// When the database cannot be written.
     pub async fn settle_deployment(&self, id: i64, became: Became<'_>) -> Result<(), StoreError> {
+        crash_point(BEFORE_SETTLE);
         let mut write = self.write().await?;
         sqlx::query(
             "UPDATE deployments SET deploy_id = COALESCE(?2, deploy_id), image = COALESCE(?3, image), status = ?4, message = ?5,

@@ -1,24 +1,48 @@
-//! `windlass server`.
+//! `windlass server`, and what is below it.
+
+mod key;
+mod password;
+mod user;
 
 use crate::{
-    app::App,
+    app::{App, whoami},
     args::{Global, ServerArgs, ServerCommand},
-    exit::{Exit, UsageError},
+    exit::{Exit, problem},
     style,
 };
-use windlass_server::{Problem, Settings, restore_admin, serve};
+use windlass_server::{Desk, Problem, Settings, serve};
 
 /// The folder of the home that is the server's project where none is named.
 const PROJECT: &str = "server";
 
 pub(crate) async fn server(global: &Global, args: ServerArgs) -> anyhow::Result<Exit> {
-    raise_open_files();
     let app = App::new(global, None)?;
-    if let Some(ServerCommand::ResetAdmin) = args.command {
-        let (name, key) = restore_admin(app.home.root()).await.map_err(in_words)?;
-        anstream::println!("the key of {name}, shown this once: {}", style::paint(style::STRONG, key));
-        return Ok(Exit::Success);
+    match args.command {
+        Some(command) => manage(&app, command).await,
+        None => start(global, app, args).await,
     }
+}
+
+/// What is done to people and keys.
+async fn manage(app: &App, command: ServerCommand) -> anyhow::Result<Exit> {
+    let desk = Desk::open(app.home.root(), &whoami()).await.map_err(problem)?;
+    let done = match command {
+        ServerCommand::User(command) => user::user(&desk, command).await,
+        ServerCommand::Key(command) => key::key(&desk, command).await,
+        ServerCommand::ResetAdmin => reset_admin(&desk).await.map_err(problem),
+    };
+    desk.close().await;
+    done
+}
+
+async fn reset_admin(desk: &Desk) -> Result<Exit, Problem> {
+    let (name, key) = desk.restore_admin().await?;
+    anstream::println!("the key of {name}, shown this once: {}", style::paint(style::STRONG, key));
+    Ok(Exit::Success)
+}
+
+async fn start(global: &Global, app: App, args: ServerArgs) -> anyhow::Result<Exit> {
+    raise_open_files();
     let project = global.project.clone().unwrap_or_else(|| app.home.root().join(PROJECT));
     std::fs::create_dir_all(&project)?;
     let host = app.host().await?;
@@ -35,7 +59,7 @@ pub(crate) async fn server(global: &Global, args: ServerArgs) -> anyhow::Result<
             anstream::println!("the first administrator's key, shown this once: {}", style::paint(style::STRONG, key));
         }
     };
-    serve(settings, ready, stopped()).await.map_err(in_words)?;
+    serve(settings, ready, stopped()).await.map_err(problem)?;
     Ok(Exit::Success)
 }
 
@@ -46,10 +70,6 @@ fn raise_open_files() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-}
-
-fn in_words(problem: Problem) -> UsageError {
-    UsageError(problem.detail)
 }
 
 /// Ctrl-C or SIGTERM.

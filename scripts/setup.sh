@@ -26,6 +26,7 @@ if $tests; then
   phase "tools of the example plugins' languages" scripts/setup-plugin-tools.sh
   phase "identity provider of the tests" scripts/setup-oidc.sh
   phase "tool that tests the API against its description" scripts/setup-schemathesis.sh
+  phase "collector of traces" scripts/setup-collector.sh
   phase "stock tools of the registry tests (wkg, oras, cosign)" scripts/setup-stock-tools.sh
   phase "container images for the tests" scripts/test-images.sh
 fi

@@ -312,7 +312,7 @@ mod tests {
             now += waits[waits.len() - 1] * 1_000;
             sign_ins.begin(&format!("user{n}"), THERE, now).unwrap();
         }
-        let doubled = (0..10).map(|n| FIRST_WAIT_MS / 1_000 << n);
+        let doubled = (0..10).map(|n| (FIRST_WAIT_MS / 1_000) << n);
         let longest = LONGEST_BY_ADDRESS_MS / 1_000;
         assert_eq!(waits, doubled.chain([longest; 4]).collect::<Vec<_>>());
     }

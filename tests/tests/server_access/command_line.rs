@@ -6,8 +6,7 @@ use windlass_tests::{Output, Project, files_with};
 
 /// A command below `windlass server`, with this on its standard input.
 fn server(project: &Project, line: &str, input: &str) -> Output {
-    let words = std::iter::once("server").chain(line.split(' '));
-    project.windlass_with(&words.collect::<Vec<_>>(), input)
+    project.windlass_with(std::iter::once("server").chain(line.split(' ')), input)
 }
 
 #[test]

@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn where_a_change_may_come_from() {
         let (tls, plain) = ("https://ci.example.com", "http://127.0.0.1:7780");
-        let rows: &[(&str, &[(&'static str, &str)], bool)] = &[
+        type Sent = [(&'static str, &'static str)];
+        let rows: &[(&str, &Sent, bool)] = &[
             (tls, &[], true),
             (tls, &[("origin", "https://ci.example.com")], true),
             (tls, &[("origin", "https://ci.example.com"), ("sec-fetch-site", "same-origin")], true),

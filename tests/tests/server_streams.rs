@@ -9,7 +9,7 @@ use std::{
     net::TcpStream,
     time::{Duration, Instant},
 };
-use windlass_tests::{Project, Server};
+use windlass_tests::{Project, Server, files_with};
 
 /// An event of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -425,6 +425,51 @@ steps:
     let _ = std::io::Read::read_to_end(&mut stream, &mut answer);
     let head = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     assert!(answer.len() - head - 4 < expected.len(), "the end is kept back");
+}
+
+/// What a test printed may be a secret: a report shows it no more than a log does.
+#[test]
+fn a_report_shows_no_secret() {
+    let secret = "correct-horse-battery-staple-7";
+    let project = Project::new();
+    project.secret("vault/token", secret, &[]);
+    let junit = "<testsuite name='unit'><testcase name='a'><failure message='got $TOKEN'/></testcase></testsuite>";
+    let sarif = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"scan"}},"results":[{"ruleId":"x","level":"error","message":{"text":"got $TOKEN"}}]}]}"#;
+    let commands = [
+        format!("mkdir -p out/deep && printf %s \"{junit}\" | tee unit.xml > out/deep/again.xml"),
+        format!("cat > scan.sarif <<END\n{sarif}\nEND"),
+        "printf %s \"$TOKEN\" | wc -c".to_owned(),
+    ];
+    let commands: String =
+        commands.iter().map(|command| format!("        - {}\n", serde_json::to_string(command).unwrap())).collect();
+    project
+        .run(&format!(
+            "name: leaky
+steps:
+  - name: check
+    type: step.shell_exec
+    config:
+      image: IMAGE
+      env: {{ TOKEN: 'secret:vault/token' }}
+      commands:
+{commands}      artifacts_out:
+        - {{ key: unit.xml, path: unit.xml }}
+        - {{ key: scan.sarif, path: scan.sarif }}
+        - {{ key: reports, path: out }}
+"
+        ))
+        .ok();
+    let run = project.shown("last")["run"].as_str().unwrap().to_owned();
+    let server = Server::with(project, &[]);
+    let get = |what: &str| server.admin().get(&format!("/api/v1/runs/{run}/{what}")).expect(200);
+    let tests = get("tests");
+    let said: Vec<_> = tests.body["tests"].as_array().unwrap().iter().map(|row| &row["message"]).collect();
+    assert_eq!(said, [&json!("got ***"), &json!("got ***")], "{:#}", tests.body);
+    assert_eq!(get("findings").body["findings"][0]["message"], "got ***");
+    for answer in [tests, get("findings"), get("artifacts/unit.xml"), get("artifacts/reports")] {
+        assert!(!answer.text().contains(secret), "{}", answer.text());
+    }
+    assert_eq!(files_with(server.home(), secret), [""; 0]);
 }
 
 /// Keeps files with these texts as artifacts.

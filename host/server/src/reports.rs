@@ -1,7 +1,8 @@
 //! What tests and scanners said in a run: the JUnit and SARIF reports among its artifacts.
 //!
 //! Reports are files of somebody's build: they are read with bounds on everything, as data and nothing else, and one that cannot be read is named
-//! with the reason and hides nothing of the others. A folder that was kept as an archive is looked into.
+//! with the reason and hides nothing of the others. A folder that was kept as an archive is looked into. The values of the run's secrets were
+//! masked in them when they were kept (`windlass_capabilities::artifacts::reports`).
 //!
 //! **Not here.** What the formats mean: [`junit`] and [`sarif`], pure functions from texts.
 
@@ -10,11 +11,15 @@ pub(crate) mod sarif;
 
 use std::io::{self, Read};
 use tokio::sync::Semaphore;
-use windlass_capabilities::{ArtifactStore, StoreError, artifacts::TAR};
+use windlass_capabilities::{
+    ArtifactStore, StoreError,
+    artifacts::{
+        TAR,
+        reports::{MAX_REPORT_BYTES, is_named},
+    },
+};
 use windlass_contract::RunId;
 
-/// How large one report may be, in bytes (20 MiB): twice what code hosts take.
-const MAX_REPORT_BYTES: u64 = 20 << 20;
 /// How many bytes of reports of one run are read (100 MiB): some seconds of work.
 const MAX_ALL_BYTES: u64 = 100 << 20;
 /// How many files an archive is looked through for.
@@ -63,18 +68,11 @@ fn read_all<T>(store: &ArtifactStore, run: &RunId, format: &Format<T>) -> Result
             {
                 reading.refuse(name, &error.to_string());
             }
-        } else if format.is_named(name) {
+        } else if is_named(name, format.endings) {
             reading.one(name, kept.size, store.read(kept.digest, kept.size)?);
         }
     }
     Ok(reading.reports)
-}
-
-impl<T> Format<T> {
-    fn is_named(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        self.endings.iter().any(|ending| name.ends_with(ending))
-    }
 }
 
 struct Reading<'a, T> {
@@ -95,7 +93,7 @@ impl<T> Reading<'_, T> {
         for entry in archive.entries()?.take(MAX_ARCHIVE_FILES) {
             let entry = entry?;
             let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            if entry.header().entry_type().is_file() && self.format.is_named(&path) {
+            if entry.header().entry_type().is_file() && is_named(&path, self.format.endings) {
                 self.one(&format!("{name}/{path}"), entry.size(), entry);
             }
         }

@@ -5,14 +5,18 @@
 //! folder; owners are 0, set-id bits are gone. The same rules are applied again on the way in, since a store on disk can be
 //! edited. Everything streams; only the names that were seen are remembered.
 
-use super::store::{Draft, OCTETS, StoreError, Stored, TAR};
+use super::{
+    reports::{MAX_REPORT_BYTES, is_report},
+    store::{Draft, OCTETS, StoreError, Stored, TAR},
+};
+use crate::secrets::Masker;
 use bytes::Bytes;
 use std::{
     collections::HashMap,
     io::{self, Read, Write},
     path::{Component, Path, PathBuf},
 };
-use tar::{Archive, Builder, EntryType, Header};
+use tar::{Archive, Builder, Entry, EntryType, Header};
 use tokio::sync::mpsc;
 use windlass_contract::capability::ContainerError;
 
@@ -28,7 +32,7 @@ const PIPE_BYTES: usize = 256 << 10;
 type Result<T> = std::result::Result<T, ContainerError>;
 
 /// Keeps what the engine's archive of one path holds: the bytes of a single file, or a folder as a normal tar archive.
-pub(crate) fn keep(archive: impl Read, mut draft: Draft) -> Result<Stored> {
+pub(crate) fn keep(archive: impl Read, draft: Draft) -> Result<Stored> {
     let mut archive = Archive::new(archive);
     let mut entries = archive.entries().map_err(failed)?;
     let Some(first) = entries.next() else {
@@ -37,12 +41,14 @@ pub(crate) fn keep(archive: impl Read, mut draft: Draft) -> Result<Stored> {
     let mut first = first.map_err(failed)?;
     match first.header().entry_type() {
         EntryType::Regular | EntryType::Continuous => {
+            let mut draft = draft.into_file();
             io::copy(&mut first, &mut draft).map_err(failed)?;
             draft.finish(OCTETS).map_err(stored)
         }
         EntryType::Directory => {
+            let masker = draft.masker();
             let mut out = Builder::new(draft);
-            Rewriter::new(1, PathBuf::new()).copy(entries, &mut out)?;
+            Rewriter { masker, ..Rewriter::new(1, PathBuf::new()) }.copy(entries, &mut out)?;
             out.into_inner().map_err(failed)?.finish(TAR).map_err(stored)
         }
         EntryType::Symlink | EntryType::Link => {
@@ -88,11 +94,13 @@ struct Rewriter {
     /// What is put before each name.
     prefix: PathBuf,
     seen: HashMap<PathBuf, Kind>,
+    /// What reports are masked with.
+    masker: Option<Masker>,
 }
 
 impl Rewriter {
     fn new(strip: usize, prefix: PathBuf) -> Self {
-        Rewriter { strip, prefix, seen: HashMap::new() }
+        Rewriter { strip, prefix, seen: HashMap::new(), masker: None }
     }
 
     fn copy<R: Read, W: Write>(&mut self, entries: tar::Entries<'_, R>, out: &mut Builder<W>) -> Result<()> {
@@ -122,7 +130,7 @@ impl Rewriter {
                     Kind::Folder
                 }
                 EntryType::Regular | EntryType::Continuous => {
-                    append(out, EntryType::Regular, mode, entry.size(), mtime, &at, &mut entry)?;
+                    self.file(&mut entry, mode, mtime, &at, out)?;
                     Kind::File
                 }
                 EntryType::Symlink => {
@@ -155,6 +163,29 @@ impl Rewriter {
             }
         }
         Ok(())
+    }
+
+    /// Copies a file; a report that is small enough to be shown is masked.
+    fn file<R: Read, W: Write>(
+        &self,
+        entry: &mut Entry<'_, R>,
+        mode: u32,
+        mtime: u64,
+        at: &Path,
+        out: &mut Builder<W>,
+    ) -> Result<()> {
+        let size = entry.size();
+        let is_shown = size <= MAX_REPORT_BYTES && is_report(&at.to_string_lossy());
+        let Some(masker) = self.masker.as_ref().filter(|_| is_shown) else {
+            return append(out, EntryType::Regular, mode, size, mtime, at, entry);
+        };
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 != size {
+            return Err(cut_off(at));
+        }
+        let masked = masker.mask_bytes(&bytes);
+        append(out, EntryType::Regular, mode, masked.len() as u64, mtime, at, &*masked)
     }
 
     /// The name below the folder, if it is one: relative, without `..`.
@@ -212,9 +243,13 @@ fn append<W: Write>(
     let mut data = Counted { data, left: size };
     out.append_data(&mut header(kind, mode, size, mtime), path, &mut data).map_err(failed)?;
     if data.left > 0 {
-        return Err(ContainerError::Other(format!("the archive ends inside of {:?}", path.display())));
+        return Err(cut_off(path));
     }
     Ok(())
+}
+
+fn cut_off(path: &Path) -> ContainerError {
+    ContainerError::Other(format!("the archive ends inside of {:?}", path.display()))
 }
 
 fn append_link<W: Write>(out: &mut Builder<W>, kind: EntryType, mtime: u64, path: &Path, target: &Path) -> Result<()> {
@@ -425,8 +460,44 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = ArtifactStore::open(dir.path().to_owned());
         let (run, key) = ("r1".parse().unwrap(), "k".parse().unwrap());
-        let whole = archive(&[Raw(Dir, "d/", ""), Raw(File, "d/x", "12345")]);
-        assert!(keep(&whole[..512 * 2 + 3], store.begin(&run, &key).unwrap()).is_err());
+        for name in ["d/x", "d/x.xml"] {
+            let whole = archive(&[Raw(Dir, "d/", ""), Raw(File, name, "12345")]);
+            let draft = store.begin(&run, &key).unwrap().masking_reports(Masker::new());
+            assert!(keep(&whole[..512 * 2 + 3], draft).is_err(), "{name}");
+        }
         assert!(store.list(&run).unwrap().is_empty());
+    }
+
+    #[test]
+    fn reports_are_masked_and_nothing_else_is() {
+        let masker = Masker::new();
+        assert!(masker.add(&windlass_contract::SecretValue::new(b"hunter2-and-more".to_vec())));
+        let dir = tempfile::tempdir().unwrap();
+        let store = ArtifactStore::open(dir.path().to_owned());
+        let run = "r1".parse().unwrap();
+        let kept = |key: &str, entries: &[Raw]| {
+            let draft = store.begin(&run, &key.parse().unwrap()).unwrap().masking_reports(masker.clone());
+            let stored = keep(&*archive(entries), draft).unwrap();
+            let mut bytes = Vec::new();
+            store.read(stored.digest, stored.size).unwrap().read_to_end(&mut bytes).unwrap();
+            bytes
+        };
+        let said = "<failure>hunter2-and-more</failure>";
+        for (key, expect) in [
+            ("unit.xml", "<failure>***</failure>"),
+            ("scan.SARIF", "<failure>***</failure>"),
+            ("scan.sarif.json", "<failure>***</failure>"),
+            ("unit.json", said),
+        ] {
+            assert_eq!(String::from_utf8(kept(key, &[Raw(File, "f", said)])).unwrap(), expect, "{key}");
+        }
+        // A folder may be called as a report: its archive is still one.
+        let entries = [Raw(Dir, "d/", ""), Raw(File, "d/unit.xml", said), Raw(File, "d/key.pem", said)];
+        for key in ["reports", "reports.xml"] {
+            let bytes = kept(key, &entries);
+            let mut archive = Archive::new(&*bytes);
+            let texts = archive.entries().unwrap().map(|entry| io::read_to_string(entry.unwrap()).unwrap());
+            assert_eq!(texts.collect::<Vec<_>>(), ["<failure>***</failure>", said], "{key}");
+        }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! An [`ArtifactStore`] keeps them on disk; for one attempt of one step they are reached through the grant (read, write),
 //! and copied from and to the run's workspace through whoever holds it (`containers`). A handle never tells a path.
+//! Reports ([`reports`]) are masked when they are kept; every other artifact is kept byte by byte.
 
 mod archive;
+pub mod reports;
 mod store;
 
 pub(crate) use archive::{keep, lay_out, pipe_in, pipe_out};
@@ -58,8 +60,8 @@ impl Shelf {
         if self.masker.finds(key.as_str().as_bytes()) {
             return Err(ArtifactError::Invalid("the artifact's key holds the value of a secret".to_owned()));
         }
-        let (store, run) = (self.store.clone(), self.run.clone());
-        blocking(move || store.begin(&run, &key)).await
+        let (store, run, masker) = (self.store.clone(), self.run.clone(), self.masker.clone());
+        blocking(move || Ok(store.begin(&run, &key)?.masking_reports(masker))).await
     }
 
     /// The handle of what was kept.
@@ -117,7 +119,8 @@ impl Artifacts for StepArtifacts {
     }
 
     async fn create(&self, key: String) -> Result<Box<dyn ArtifactWriter>, ArtifactError> {
-        Ok(Box::new(Writer { draft: Some(self.shelf.begin(&key).await?), shelf: self.shelf.clone() }))
+        let draft = self.shelf.begin(&key).await?.into_file();
+        Ok(Box::new(Writer { draft: Some(draft), shelf: self.shelf.clone() }))
     }
 
     async fn from_workspace(&self, path: String, key: String) -> Result<Arc<dyn Artifact>, ArtifactError> {

@@ -6,6 +6,8 @@
 //!
 //! The functions block: callers on an async runtime use its blocking threads.
 
+use super::reports::is_report;
+use crate::secrets::{MaskStream, Masker};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -176,7 +178,16 @@ impl ArtifactStore {
         let file = fs::create_dir_all(&dir)
             .and_then(|()| tempfile::NamedTempFile::new_in(&dir))
             .map_err(|source| StoreError::Io { path: dir, source })?;
-        Ok(Draft { store: self.clone(), run: run.clone(), key: key.clone(), file, hash: Sha256::new(), size: 0 })
+        Ok(Draft {
+            store: self.clone(),
+            run: run.clone(),
+            key: key.clone(),
+            file,
+            hash: Sha256::new(),
+            size: 0,
+            masker: None,
+            mask: None,
+        })
     }
 
     fn index(&self, run: &RunId) -> Result<BTreeMap<ArtifactKey, Stored>, StoreError> {
@@ -227,14 +238,41 @@ pub struct Draft {
     file: tempfile::NamedTempFile,
     hash: Sha256,
     size: u64,
+    /// What reports are masked with.
+    masker: Option<Masker>,
+    /// Of a report, while it is written.
+    mask: Option<MaskStream>,
 }
 
 impl Draft {
+    /// What it holds of reports is to be masked.
+    pub(crate) fn masking_reports(self, masker: Masker) -> Draft {
+        Draft { masker: Some(masker), ..self }
+    }
+
+    /// What is appended is one file, and no folder's archive: it is masked if its key is a report's name.
+    pub(crate) fn into_file(self) -> Draft {
+        let masker = self.masker.as_ref().filter(|_| is_report(self.key.as_str()));
+        Draft { mask: masker.map(Masker::stream), ..self }
+    }
+
+    /// What reports within it are masked with.
+    pub(crate) fn masker(&self) -> Option<Masker> {
+        self.masker.clone()
+    }
+
     /// Appends.
     ///
     /// # Errors
     /// When it would be over the limit, or the disk is full.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(mask) = &mut self.mask else { return self.put(bytes) };
+        let mut masked = Vec::with_capacity(bytes.len());
+        mask.push(bytes, &mut masked);
+        self.put(&masked)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.size += bytes.len() as u64;
         if self.size > self.store.max_artifact {
             return Err(StoreError::TooLarge { key: self.key.clone(), limit: self.store.max_artifact });
@@ -250,8 +288,13 @@ impl Draft {
     ///
     /// # Errors
     /// When the run has as many as it may, or the file system fails.
-    pub fn finish(self, media_type: &str) -> Result<Stored, StoreError> {
-        let Draft { store, run, key, file, hash, size } = self;
+    pub fn finish(mut self, media_type: &str) -> Result<Stored, StoreError> {
+        if let Some(mut mask) = self.mask.take() {
+            let mut rest = Vec::new();
+            mask.finish(&mut rest);
+            self.put(&rest)?;
+        }
+        let Draft { store, run, key, file, hash, size, .. } = self;
         let digest = Digest::from_bytes(hash.finalize().into());
         let path = store.blob(digest);
         let keep = || {

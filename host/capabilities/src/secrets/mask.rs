@@ -199,6 +199,14 @@ impl Masker {
         }
     }
 
+    /// `bytes` with every known value replaced.
+    pub fn mask_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let (mut stream, mut out) = (self.stream(), Vec::with_capacity(bytes.len()));
+        stream.push(bytes, &mut out);
+        stream.finish(&mut out);
+        out
+    }
+
     /// Whether a known value stands in `bytes`.
     pub fn finds(&self, bytes: &[u8]) -> bool {
         self.table().is_some_and(|table| table.search.is_match(bytes))

@@ -8,6 +8,7 @@ use quick_xml::{
     events::{BytesStart, Event},
     reader::Reader,
 };
+use windlass_capabilities::artifacts::reports;
 
 /// How deep elements are in each other. Suites are nested by folders; nobody has so many.
 const MAX_DEPTH: usize = 64;
@@ -67,7 +68,7 @@ pub(crate) struct Test {
 }
 
 /// Reports of tests.
-pub(crate) const JUNIT: Format<Vec<Test>> = Format { endings: &[".xml"], read };
+pub(crate) const JUNIT: Format<Vec<Test>> = Format { endings: reports::JUNIT, read };
 
 /// The tests of a report; `None` where the XML is something else.
 fn read(text: &str) -> Result<Option<Vec<Test>>, String> {

@@ -6,6 +6,7 @@
 use super::{Format, cut};
 use serde::Deserialize;
 use std::collections::HashMap;
+use windlass_capabilities::artifacts::reports;
 
 /// How many runs a report has at most, how many rules, and how many findings, as code hosts have it.
 const MAX_RUNS: usize = 20;
@@ -91,7 +92,7 @@ pub(crate) struct Findings {
 }
 
 /// Reports of scanners.
-pub(crate) const SARIF: Format<Findings> = Format { endings: &[".sarif", ".sarif.json"], read };
+pub(crate) const SARIF: Format<Findings> = Format { endings: reports::SARIF, read };
 
 #[derive(Deserialize)]
 struct Log {

@@ -227,17 +227,19 @@ async fn readme(registry: &Registry, request: &PublishRequest, source: Option<&s
     Ok(Some(render(vec![(text, source)], |_, why| Refused::Readme(why.to_string())).await?.remove(0)))
 }
 
-/// The documentation of the step types as their page shows it.
+/// The documentation of the step types and of the provider as their page shows it, by their names, of which no two are the same: those of
+/// step types begin with `step.`.
 async fn docs(descriptor: &Descriptor, source: Option<&str>) -> Result<BTreeMap<String, Html>, Stop> {
-    let documented: Vec<_> = descriptor.steps.iter().filter(|step| !step.docs.is_empty()).collect();
-    let texts = documented.iter().map(|step| (step.docs.clone(), source)).collect();
-    let refused = |at: usize, why: Bomb| {
-        Refused::Descriptor(format!("the docs of {} cannot be shown: {why}", documented[at].name))
-    };
+    let steps = descriptor.steps.iter().map(|step| (step.name.as_str(), &step.docs));
+    let provider = descriptor.provider.iter().map(|provider| (provider.name.as_str(), &provider.docs));
+    let documented: Vec<_> = steps.chain(provider).filter(|(_, docs)| !docs.is_empty()).collect();
+    let texts = documented.iter().map(|(_, docs)| ((*docs).clone(), source)).collect();
+    let refused =
+        |at: usize, why: Bomb| Refused::Descriptor(format!("the docs of {} cannot be shown: {why}", documented[at].0));
     let pages = render(texts, refused).await?;
     let size: usize = pages.iter().map(|html| html.as_str().len()).sum();
-    within("the documentation of its step types, as HTML,", size as u64, MAX_HTML as u64)?;
-    Ok(documented.iter().map(|step| step.name.clone()).zip(pages).collect())
+    within("the documentation of its step types and provider, as HTML,", size as u64, MAX_HTML as u64)?;
+    Ok(documented.iter().map(|(name, _)| (*name).to_owned()).zip(pages).collect())
 }
 
 /// Renders texts on a thread for work that takes long.

@@ -376,6 +376,25 @@ fn module_schemas() {
     admin.get("/api/v1/module-schemas?type=step.none").expect(404);
 }
 
+/// A provider's page says how an environment is configured and what can be asked, as that of step types has their fields.
+#[test]
+fn the_page_of_a_provider() {
+    let registry = Registry::start();
+    let project = project(&format!("[registries]\ndefault = \"{}\"\n", registry.url()));
+    project.windlass_with(["plugin", "login"], &registry.token("windlass")).ok();
+    publish(&project, &root().join("plugins/local"));
+    let server = Server::with(project, &[]);
+    let page = server.admin().get("/api/v1/market/windlass/local").expect(200).body;
+    let (release, provider) = (&page["page"]["release"], &page["page"]["release"]["provider"]);
+    assert_eq!((&release["kinds"], &release["steps"]), (&json!(["provider"]), &json!([])));
+    assert_eq!((&provider["name"], &provider["title"]), (&json!("local"), &json!("This machine")));
+    assert_eq!(provider["config_schema"]["properties"]["registry_credentials"]["x-windlass-secret"], true);
+    let verbs = provider["verbs"].as_array().unwrap();
+    assert!(["deploy", "rollback", "status"].iter().all(|verb| verbs.contains(&json!(verb))), "{verbs:?}");
+    let docs = provider["docs"].as_str().unwrap();
+    assert!(docs.starts_with("<p>") || docs.starts_with("<h"), "{docs}");
+}
+
 /// A secret is written, and nothing ever tells its value.
 #[test]
 fn secrets_are_only_written() {

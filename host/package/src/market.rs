@@ -19,7 +19,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
-use windlass_contract::{Digest, EffectClass, Interface, PluginKind, PluginName};
+use windlass_contract::{Digest, EffectClass, Interface, PluginKind, PluginName, ProviderName, Verb};
 
 /// Hits of one page unless asked otherwise: what a screen shows.
 pub const DEFAULT_LIMIT: u32 = 20;
@@ -558,6 +558,9 @@ pub struct VersionPage {
     pub signed_by: Option<PublisherKey>,
     /// Its step types.
     pub steps: Vec<StepPage>,
+    /// Its provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderPage>,
 }
 
 /// A step type on a plugin's page.
@@ -580,6 +583,28 @@ pub struct StepPage {
     #[serde(default, skip_serializing_if = "Value::is_null")]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub output_schema: Value,
+}
+
+/// A provider on a plugin's page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProviderPage {
+    /// What an environment names, such as `local`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: ProviderName,
+    /// What people call it. One line.
+    pub title: String,
+    /// Its documentation as sanitised HTML.
+    pub docs: String,
+    /// JSON Schema of an environment's configuration.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub config_schema: Value,
+    /// What it can be asked, such as `deploy` and `rollback`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub verbs: BTreeSet<Verb>,
+    /// The regions that it knows; none where that is no question.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
 }
 
 /// One permission: what the consent dialog says.

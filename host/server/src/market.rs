@@ -507,6 +507,9 @@ fn made_safe(mut page: PluginPage) -> PluginPage {
     for step in &mut page.release.steps {
         step.docs = safe(&step.docs);
     }
+    if let Some(provider) = &mut page.release.provider {
+        provider.docs = safe(&provider.docs);
+    }
     let leads_out = |link: &String| link.starts_with("https://") || link.starts_with("http://");
     page.release.source = page.release.source.filter(leads_out);
     page

@@ -6,7 +6,10 @@ use semver::{Version, VersionReq};
 use std::collections::BTreeMap;
 use windlass_contract::PluginName;
 use windlass_package::{
-    market::{Downloads, MAX_LIMIT, NamespacePage, PermissionLine, PluginPage, StepPage, VersionPage, VersionRow},
+    market::{
+        Downloads, MAX_LIMIT, NamespacePage, PermissionLine, PluginPage, ProviderPage, StepPage, VersionPage,
+        VersionRow,
+    },
     release::{Release, Status, newest, parse_index},
 };
 
@@ -64,18 +67,28 @@ pub(super) async fn version(
     release: &Release,
 ) -> Result<(VersionPage, Option<String>), RegistryError> {
     let stored = registry.0.database.release(&release.name, &release.version).await?;
-    let steps = stored.map(|stored| stored.descriptor.steps).unwrap_or_default();
+    let shown = stored.filter(|_| is_shown(&release.status)).map(|stored| stored.descriptor);
+    let (steps, provider) = shown.map(|descriptor| (descriptor.steps, descriptor.provider)).unwrap_or_default();
     let (readme, mut docs) = match is_shown(&release.status) {
         true => registry.0.database.page(&release.name, &release.version).await?,
         false => (None, BTreeMap::new()),
     };
-    let steps = steps.into_iter().filter(|_| is_shown(&release.status)).map(|step| StepPage {
+    let steps = steps.into_iter().map(|step| StepPage {
         docs: docs.remove(&step.name).unwrap_or_default(),
         name: step.name,
         summary: step.summary,
         effect: step.effect,
         config_schema: step.config_schema,
         output_schema: step.output_schema,
+    });
+    let steps = steps.collect();
+    let provider = provider.map(|provider| ProviderPage {
+        docs: docs.remove(provider.name.as_str()).unwrap_or_default(),
+        name: provider.name,
+        title: provider.title,
+        config_schema: provider.config_schema,
+        verbs: provider.verbs,
+        regions: provider.regions,
     });
     let page = VersionPage {
         version: release.version.clone(),
@@ -94,7 +107,8 @@ pub(super) async fn version(
         permissions: permissions(release),
         dependencies: release.dependencies.clone(),
         signed_by: release.signature.as_ref().map(|signature| signature.key),
-        steps: steps.collect(),
+        steps,
+        provider,
     };
     Ok((page, readme))
 }

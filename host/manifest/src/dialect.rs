@@ -94,6 +94,22 @@ pub(crate) fn pipeline_names(root: &Node) -> Vec<String> {
     }
 }
 
+/// The name that a file gives the pipeline that is chosen of it, as it is written.
+pub(crate) fn written_name<'n>(root: &'n Node, chosen: Option<&str>) -> Option<&'n str> {
+    let text = |entry: &'n Entry| match &entry.value.kind {
+        Kind::String(text) => Some(text.as_str()),
+        _ => None,
+    };
+    match Dialect::of(root) {
+        Dialect::Steps => root.get("name").and_then(text),
+        Dialect::States => root.get("metadata")?.value.get("name").and_then(text),
+        Dialect::Config => match (entries(root.get("pipelines")), chosen) {
+            ([only], None) => Some(&only.key),
+            (all, chosen) => all.iter().map(|entry| entry.key.as_str()).find(|name| Some(*name) == chosen),
+        },
+    }
+}
+
 /// The ids of the workflows that a file names, each once, in the order of the file.
 pub(crate) fn references(root: &Node) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();

@@ -103,6 +103,14 @@ pub fn references(source: &Source) -> Vec<String> {
     yaml::parse(&source.text, &mut quiet).map(|root| dialect::references(&root)).unwrap_or_default()
 }
 
+/// The name that a text gives its pipeline; of several in one file, that of the one that is chosen. It is as it is written: whether it can
+/// be a name is told when the text is loaded.
+pub fn written_name(text: &str, chosen: Option<&str>) -> Option<String> {
+    let mut quiet = Report::new(text);
+    let root = yaml::parse(text, &mut quiet)?;
+    dialect::written_name(&root, chosen).map(str::to_owned)
+}
+
 /// In which dialect a text is written, by its keys alone: `steps`, `workflow` (states) or `pipelines`. What cannot be read is `steps`.
 pub fn dialect_name(text: &str) -> &'static str {
     let mut quiet = Report::new(text);

@@ -216,14 +216,9 @@ impl App {
         if new.message.is_some_and(|message| message.chars().count() > MAX_MESSAGE_CHARS) {
             return Err(Problem::field("/message", format!("a message has at most {MAX_MESSAGE_CHARS} characters")));
         }
-        let mut checked = self.check(None, new.yaml, new.pipeline).await?;
-        let name = checked.plan.as_ref().map(|plan| plan.name.clone());
         // Under its own name it may run itself, through others that are deployed already.
-        if let Some(name) = &name
-            && self.records().workflow(name).await?.is_some()
-        {
-            checked = self.check(Some(name), new.yaml, new.pipeline).await?;
-        }
+        let name = windlass_manifest::written_name(new.yaml, new.pipeline);
+        let checked = self.check(name.as_deref(), new.yaml, new.pipeline).await?;
         let plan = match &checked.plan {
             Some(plan) if !checked.has_errors() => plan,
             _ => return Err(unsound("this pipeline cannot run", &checked.found, new.yaml)),

@@ -10,7 +10,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use windlass_tests::{Client, Reply, Server};
+use windlass_tests::{Client, Project, Reply, Server};
 
 /// A pipeline that waits for a person at once, and needs no container.
 const WAITS: &str = "name: waits
@@ -498,6 +498,71 @@ fn a_schedule_begins_runs_at_its_times() {
 }
 
 /// Runs of one group that webhooks begin take turns.
+/// A pipeline's own schedule goes with its text: made, changed and removed by versions, and paused by people.
+#[test]
+fn a_pipelines_own_schedule_goes_with_its_text() {
+    let mut server = Server::with(Project::empty(), &[]);
+    let text = |trigger: &str, prompt: &str| {
+        format!(
+            "pipelines:\n  nightly:\n    trigger: {trigger}\n    steps:\n      - {{ name: ask, type: step.gate, config: {{ prompt: {prompt} }} }}\n"
+        )
+    };
+    let schedule = |cron: &str, prompt: &str| {
+        text(&format!("{{ type: schedule, config: {{ cron: '{cron}', timezone: Europe/Berlin }} }}"), prompt)
+    };
+    let own = |server: &Server| server.admin().get("/api/v1/workflows/nightly/triggers").expect(200).body;
+
+    // The server acts on it, so nothing is odd about it; what it cannot act on is refused with the place.
+    let lint = |yaml: &str| server.admin().post("/api/v1/lint", json!({ "yaml": yaml })).expect(200).body;
+    assert_eq!(lint(&schedule("0 3 * * *", "a"))["diagnostics"], json!([]));
+    for bad in ["0 0 3 * * *", "@every 5m", "0 0 30 2 *"] {
+        let found = lint(&schedule(bad, "a"));
+        let told = &found["diagnostics"][0];
+        assert_eq!((&told["severity"], &told["line"]), (&json!("error"), &json!(3)), "{bad}: {found:#}");
+        server.admin().post("/api/v1/workflows", json!({ "yaml": schedule(bad, "a") })).expect(400);
+    }
+    let hook = lint(&text("{ type: webhook }", "a"));
+    assert!(hook["diagnostics"][0]["help"].as_str().unwrap().contains("/api/v1/workflows/NAME/triggers"), "{hook:#}");
+
+    deploy(&server, &schedule("0 3 * * *", "a"));
+    let made = own(&server);
+    let (first, id) = (&made[0], made[0]["id"].as_str().unwrap().to_owned());
+    assert_eq!((made.as_array().unwrap().len(), &first["managed"], &first["enabled"]), (1, &json!(true), &json!(true)));
+    assert_eq!((&first["spec"]["cron"], &first["spec"]["time_zone"]), (&json!("0 3 * * *"), &json!("Europe/Berlin")));
+    assert!(first["next_ms"].is_u64());
+
+    // People pause it, and nothing else.
+    let path = format!("/api/v1/triggers/{id}");
+    for change in
+        [json!({ "name": "mine" }), json!({ "spec": first["spec"] }), json!({ "enabled": false, "name": "mine" })]
+    {
+        server.admin().patch(&path, change).expect(409);
+    }
+    server.admin().delete(&path).expect(409);
+    assert_eq!(own(&server), made);
+    assert_eq!(server.admin().patch(&path, json!({ "enabled": false })).expect(200).body["next_ms"], Value::Null);
+
+    // A version without other times leaves it; one with others changes it, and it stays paused, over a restart too.
+    deploy(&server, &schedule("0 3 * * *", "b"));
+    deploy(&server, &schedule("30 4 * * *", "b"));
+    server.end();
+    server.restart();
+    let changed = own(&server);
+    assert_eq!((&changed[0]["id"], &changed[0]["enabled"]), (&json!(id), &json!(false)));
+    assert_eq!(changed[0]["spec"]["cron"], "30 4 * * *");
+    assert!(server.admin().patch(&path, json!({ "enabled": true })).expect(200).body["next_ms"].is_u64());
+    // One that people made beside it is theirs.
+    let spec = json!({ "kind": "schedule", "cron": "0 9 * * *" });
+    server.admin().post("/api/v1/workflows/nightly/triggers", json!({ "name": "mine", "spec": spec })).expect(201);
+    deploy(&server, &text("{ type: manual }", "b"));
+    let left = own(&server);
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["name"]), (1, &json!("mine")));
+    let entries = server.admin().get("/api/v1/audit?action=workflow.deploy").expect(200).body;
+    let told: Vec<_> =
+        entries["items"].as_array().unwrap().iter().map(|entry| entry["detail"]["schedule"].clone()).collect();
+    assert_eq!(told, [json!("removed"), json!("changed"), Value::Null, json!("made")]);
+}
+
 #[test]
 fn runs_of_a_group_take_turns() {
     let server = Server::start();

@@ -47,6 +47,8 @@ codes! {
     TWO_TIMEOUTS = 17;
     /// Something that has no effect.
     NO_EFFECT = 18;
+    /// Something that a server acts on, and the command line does not.
+    SERVER_ONLY = 19;
     /// A step type that nobody is known to provide.
     UNKNOWN_STEP_TYPE = 20;
     /// A plugin that is not installed.

@@ -8,7 +8,8 @@ use crate::{
     Requirement, codes,
     diagnostic::Report,
     plan::Plan,
-    states, steps,
+    states,
+    steps::{self, Schedule},
     workflows::SubWorkflows,
     yaml::{Entry, Kind, Node},
 };
@@ -108,6 +109,16 @@ pub(crate) fn written_name<'n>(root: &'n Node, chosen: Option<&str>) -> Option<&
             (all, chosen) => all.iter().map(|entry| entry.key.as_str()).find(|name| Some(*name) == chosen),
         },
     }
+}
+
+/// The times at which the pipeline that is chosen of a file is to be run.
+pub(crate) fn schedule(root: &Node, chosen: Option<&str>) -> Option<Schedule> {
+    if Dialect::of(root) != Dialect::Config {
+        return None;
+    }
+    let name = written_name(root, chosen)?;
+    let pipeline = entries(root.get("pipelines")).iter().find(|entry| entry.key == name)?;
+    Schedule::of(&pipeline.value.get("trigger")?.value)
 }
 
 /// The ids of the workflows that a file names, each once, in the order of the file.

@@ -57,7 +57,7 @@ pub use inputs::{Given, InputError, MAX_INPUT_BYTES, MAX_INPUTS, bind_given, bin
 pub use states::{MAX_AGENTS, MAX_STATES, MAX_WAYS};
 pub use steps::{
     MAX_APPROVERS, MAX_ATTEMPTS, MAX_CONCURRENT_RUNS, MAX_CONDITIONS, MAX_NAME_CHARS, MAX_STEPS, MAX_VOLUMES,
-    MAX_WINDOWS,
+    MAX_WINDOWS, Schedule,
 };
 pub use text::MAX_DURATION_MS;
 pub use workflows::{Loading, MAX_WORKFLOW_DEPTH, MAX_WORKFLOWS, Workflows};
@@ -109,6 +109,19 @@ pub fn written_name(text: &str, chosen: Option<&str>) -> Option<String> {
     let mut quiet = Report::new(text);
     let root = yaml::parse(text, &mut quiet)?;
     dialect::written_name(&root, chosen).map(str::to_owned)
+}
+
+/// The times at which a text's pipeline is to be run, where it says so; of several in one file, those of the one that is chosen.
+pub fn schedule(text: &str, chosen: Option<&str>) -> Option<Schedule> {
+    let mut quiet = Report::new(text);
+    dialect::schedule(&yaml::parse(text, &mut quiet)?, chosen)
+}
+
+/// An error in a text that its reader has found: one who acts on what this crate only reads.
+pub fn found_wrong(text: &str, span: Range<usize>, message: String) -> Vec<Diagnostic> {
+    let mut report = Report::new(text);
+    report.error(codes::BAD_VALUE, span, message, None);
+    report.finish()
 }
 
 /// In which dialect a text is written, by its keys alone: `steps`, `workflow` (states) or `pipelines`. What cannot be read is `steps`.

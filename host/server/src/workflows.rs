@@ -17,6 +17,7 @@ use crate::{
     },
     clock::now_ms,
     problem::Kind,
+    triggers::own,
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -46,6 +47,8 @@ pub(crate) const MAX_KEPT: usize = 256;
 const MAX_MESSAGE_CHARS: usize = 500;
 /// How many deployed pipelines are read at once, where all are asked for.
 const PIPELINES_AT_ONCE: u32 = 200;
+/// What is said of a text that cannot be deployed.
+const CANNOT_RUN: &str = "this pipeline cannot run";
 /// How a text is called that has no name yet.
 const UNNAMED: &str = "pipeline.yaml";
 
@@ -152,13 +155,22 @@ impl App {
         let source = Source { name: name.unwrap_or(UNNAMED).to_owned(), text: yaml.to_owned() };
         let others = self.deployed_beside(&source, name.map(|name| (name, &source))).await?;
         let installed = self.plugins().installed()?;
-        let (runtime, pipeline) = (self.host().runtime().clone(), pipeline.map(str::to_owned));
+        let (runtime, chosen) = (self.host().runtime().clone(), pipeline.map(str::to_owned));
+        let pipeline = chosen.clone();
         let loaded = tokio::task::spawn_blocking(move || {
             let loading = windlass_project::load(&runtime, &installed, &source, &others, pipeline.as_deref());
             tokio::runtime::Handle::current().block_on(loading)
         });
         let loaded = loaded.await.map_err(Problem::internal)?.map_err(|error| Problem::told(Kind::Upstream, &error))?;
-        Ok(Checked { plan: loaded.plan, found: loaded.diagnostics })
+        let mut checked = Checked { plan: loaded.plan, found: loaded.diagnostics };
+        // This is the server that acts on it.
+        checked.found.retain(|each| each.code != windlass_manifest::codes::SERVER_ONLY);
+        if let Err(wrong) = own::schedule(yaml, chosen.as_deref()) {
+            checked.found.extend(wrong);
+            checked.found.sort_by_key(|each| (each.line, each.col));
+            checked.plan = None;
+        }
+        Ok(checked)
     }
 
     /// Every deployed pipeline, with what it runs: for whoever asks what another set of plugins would mean for them.
@@ -221,7 +233,7 @@ impl App {
         let checked = self.check(name.as_deref(), new.yaml, new.pipeline).await?;
         let plan = match &checked.plan {
             Some(plan) if !checked.has_errors() => plan,
-            _ => return Err(unsound("this pipeline cannot run", &checked.found, new.yaml)),
+            _ => return Err(unsound(CANNOT_RUN, &checked.found, new.yaml)),
         };
         let fits = plan.name.chars().count() <= MAX_NAME_CHARS && !plan.name.chars().any(char::is_control);
         if !fits || plan.name.trim().is_empty() || matches!(plan.name.as_str(), "." | "..") {
@@ -242,11 +254,16 @@ impl App {
             by: &caller.name,
             at_ms: now_ms(),
         };
+        let wanted = own::schedule(new.yaml, new.pipeline).map_err(|wrong| unsound(CANNOT_RUN, &wrong, new.yaml))?;
+        let _alone = self.triggers().alone().await;
         let mut change = self.records().change().await?;
         let (version, changed) = match change.deploy(&version).await? {
             Deployment::New(version) => {
-                change.commit(&caller.did("workflow.deploy", &plan.name, json!({ "version": version }))).await?;
+                let step = own::keep_in_step(self, caller, &mut change, &plan.name, wanted).await?;
+                let detail = json!({ "version": version, "schedule": step.word() });
+                change.commit(&caller.did("workflow.deploy", &plan.name, detail)).await?;
                 self.workflows().changed();
+                own::take(self, step)?;
                 (version, true)
             }
             Deployment::Same(version) => (version, false),

@@ -20,6 +20,7 @@ pub use declarations::{MAX_CONCURRENT_RUNS, MAX_VOLUMES};
 pub(crate) use declarations::{check_requirement, concurrency, env, is_volume_name, plugins};
 pub(crate) use draft::{report_unresolved, retry};
 pub use gate::{MAX_APPROVERS, MAX_CONDITIONS, MAX_WINDOWS};
+pub use trigger::Schedule;
 pub(crate) use trigger::trigger_types;
 
 use crate::{

@@ -42,7 +42,7 @@ const ROOT: &[(&str, bool, &str)] = &[
     ("requires", false, "say which plugins are needed under `plugins:`, such as windlass:shell: \"^0.1\""),
     ("modules", false, "no services are started: the steps run without them"),
     ("workflows", false, "only `pipelines` are run"),
-    ("triggers", false, "runs are started by hand for now"),
+    ("triggers", false, "a pipeline's own `trigger` may be a schedule; webhooks are made at a server"),
     ("platform", false, "steps run where their plugins run them"),
     ("ci", false, "only `pipelines` are run"),
     ("environments", false, "an environment is what a step's configuration says of it"),

@@ -1,11 +1,13 @@
-//! `trigger:` of a pipeline in the config dialect: read and checked, and told of where it is not acted on.
+//! `trigger:` of a pipeline in the config dialect: read and checked, and told of where it is not acted on. A schedule is acted on by a
+//! server, to which [`Schedule::of`] tells it.
 
 use crate::{
     codes,
     diagnostic::Report,
     fields::{choice, known_keys, mapping, text},
-    yaml::Node,
+    yaml::{Kind, Node},
 };
+use std::ops::Range;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Type {
@@ -24,6 +26,46 @@ const TYPES: &[(&str, Type)] = &[
     ("event", Type::Event),
     ("eventbus", Type::Event),
 ];
+
+/// The keys of a schedule's times, and of its time zone. The first that is there counts.
+const TIMES: [&str; 2] = ["cron", "schedule"];
+const ZONES: [&str; 2] = ["timezone", "time_zone"];
+
+/// The times at which a pipeline is to be run, as they are written. Only whoever acts on them knows what they mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Such as `0 3 * * 1-5`.
+    pub cron: String,
+    /// Such as `Europe/Berlin`.
+    pub time_zone: Option<String>,
+    /// Where the times stand, in bytes of the text.
+    pub cron_span: Range<usize>,
+    /// Where the time zone stands; where the times do, without one.
+    pub time_zone_span: Range<usize>,
+}
+
+impl Schedule {
+    /// That of a trigger, if it is a schedule with times.
+    pub(crate) fn of(trigger: &Node) -> Option<Schedule> {
+        fn text(node: &Node) -> Option<&str> {
+            match &node.kind {
+                Kind::String(text) => Some(text),
+                _ => None,
+            }
+        }
+        let kind = text(&trigger.get("type")?.value)?;
+        TYPES.iter().find(|(name, of)| *name == kind && *of == Type::Schedule)?;
+        let config = &trigger.get("config")?.value;
+        let first = |keys: [&str; 2]| keys.into_iter().find_map(|key| config.get(key)).map(|entry| &entry.value);
+        let (cron, zone) = (first(TIMES)?, first(ZONES));
+        Some(Schedule {
+            cron: text(cron)?.to_owned(),
+            time_zone: zone.and_then(text).map(str::to_owned),
+            cron_span: cron.span.clone(),
+            time_zone_span: zone.unwrap_or(cron).span.clone(),
+        })
+    }
+}
 
 /// The types that a trigger may have.
 pub(crate) fn trigger_types() -> Vec<&'static str> {
@@ -66,17 +108,35 @@ pub(super) fn check(node: &Node, report: &mut Report<'_>) {
                 }
             }
             Type::Schedule => {
-                for key in ["cron", "schedule"] {
+                for key in TIMES {
                     config.value.get(key).into_iter().for_each(|entry| cron(&entry.value, key, report));
+                }
+                for key in ZONES {
+                    config.value.get(key).into_iter().for_each(|entry| drop(text(&entry.value, key, report)));
                 }
             }
             Type::Event => {}
         }
     }
-    if kind != Type::Manual {
-        let help = Some("runs are started by hand for now: windlass run".to_owned());
-        report.warning(codes::NO_EFFECT, entry.value.span.clone(), "this trigger starts no run", help);
-    }
+    let (code, message, help) = match kind {
+        Type::Manual => return,
+        Type::Schedule if Schedule::of(node).is_some() => (
+            codes::SERVER_ONLY,
+            "a server that this is deployed to begins runs at these times, and nothing else does",
+            "deploy it to a `windlass server`; `windlass run` begins a run now",
+        ),
+        Type::Schedule => (
+            codes::NO_EFFECT,
+            "a schedule without times begins no run",
+            "write them, such as config: { cron: \"0 3 * * 1-5\" }",
+        ),
+        Type::Http | Type::Event => (
+            codes::NO_EFFECT,
+            "this trigger begins no run: who sends the request has to share a secret with a server",
+            "make a webhook on the pipeline's page Triggers, or with POST /api/v1/workflows/NAME/triggers, which gives the secret",
+        ),
+    };
+    report.warning(code, entry.value.span.clone(), message, Some(help.to_owned()));
 }
 
 /// That a schedule has the shape of one: five fields, or six with seconds, or `@daily` and the like.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use windlass_manifest::{
     Loaded, Loading, MAX_WORKFLOW_DEPTH, MAX_WORKFLOWS, Source, Workflows, load_with,
     plan::{DEFAULT_WAIT_MS, Plan, Work},
-    references,
+    references, schedule, written_name,
 };
 
 const DEPLOY: &str = "name: deploy\ninputs: { version: { type: string }, count: { type: number, default: 1 }, dry: { type: boolean, required: false } }\nsteps: [{ name: a, type: step.artifact_pull, config: { key: k } }]";
@@ -72,6 +72,46 @@ fn a_plan_holds_what_it_runs() {
 
     let plan = check("{ workflow: deep, wait: false }", "", 300_000);
     assert!(matches!(&plan.states[0].steps[0].work, Work::SubRun(sub) if !sub.wait));
+}
+
+#[test]
+fn a_name_is_found_in_every_dialect() {
+    let check = |text: &str, chosen: Option<&str>, expect: Option<&str>| {
+        assert_eq!(written_name(text, chosen).as_deref(), expect, "{text} {chosen:?}");
+    };
+    check("name: ci\nsteps: []\n", None, Some("ci"));
+    check("name: [ci]\nsteps: []\n", None, None);
+    check("steps: []\n", None, None);
+    check("kind: Workflow\nmetadata: { name: flow }\nspec: {}\n", None, Some("flow"));
+    check("kind: Workflow\nspec: {}\n", None, None);
+    check("pipelines: { a: {} }\n", None, Some("a"));
+    check("pipelines: { a: {}, b: {} }\n", None, None);
+    check("pipelines: { a: {}, b: {} }\n", Some("b"), Some("b"));
+    check("pipelines: { a: {} }\n", Some("z"), None);
+    check(": :", None, None);
+}
+
+#[test]
+fn a_schedule_is_found_where_one_is_written() {
+    let check = |trigger: &str, expect: Option<(&str, Option<&str>)>| {
+        let text = format!("pipelines: {{ a: {{ trigger: {trigger} }}, b: {{}} }}\n");
+        let found = schedule(&text, Some("a"));
+        let told = found.as_ref().map(|found| (found.cron.as_str(), found.time_zone.as_deref()));
+        assert_eq!(told, expect, "{text}");
+        if let Some(found) = found {
+            assert!(text[found.cron_span].contains(&found.cron), "{text}");
+        }
+        assert_eq!(schedule(&text, Some("b")), None);
+    };
+    check("{ type: schedule, config: { cron: '0 3 * * *' } }", Some(("0 3 * * *", None)));
+    check(
+        "{ type: cron, config: { schedule: '@daily', timezone: Europe/Berlin } }",
+        Some(("@daily", Some("Europe/Berlin"))),
+    );
+    check("{ type: schedule }", None);
+    check("{ type: schedule, config: { cron: [] } }", None);
+    check("{ type: webhook, config: { cron: '0 3 * * *' } }", None);
+    check("x", None);
 }
 
 #[test]

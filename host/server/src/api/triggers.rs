@@ -34,6 +34,8 @@ pub(crate) struct Trigger {
     pub spec: TriggerSpec,
     /// Whether it does.
     pub enabled: bool,
+    /// Whether it is the `trigger` in the pipeline's own text: it changes with that, and only `enabled` can be changed here.
+    pub managed: bool,
     /// Where requests go, of a webhook.
     pub url: Option<String>,
     /// When it comes next, of a schedule.
@@ -112,6 +114,7 @@ fn view(app: &App, live: &Live, last: Option<stored::DeliveryRow>) -> Trigger {
         name: row.name.clone(),
         spec: live.spec.clone(),
         enabled: row.enabled,
+        managed: row.managed,
         url: live.spec.is_hook().then(|| format!("{}/hooks/{}", app.public_url(), row.id)),
         next_ms: row.next_ms,
         created_by: row.created_by.clone(),

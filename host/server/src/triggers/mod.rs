@@ -17,6 +17,7 @@
 mod deliver;
 mod github;
 mod globs;
+pub(crate) mod own;
 mod schedule;
 mod signature;
 mod spec;
@@ -210,6 +211,13 @@ fn check_name(name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Why nobody changes a pipeline's own schedule by hand.
+fn managed(row: &TriggerRow, why: &str) -> Problem {
+    let words = format!("this is the `trigger` in the text of {}: {why}", row.workflow);
+    Problem::new(Kind::Conflict, words)
+        .help("change the text and deploy it, or switch the trigger off with `enabled: false`")
+}
+
 fn stored_spec(spec: &TriggerSpec) -> Result<String, Problem> {
     serde_json::to_string(spec).map_err(Problem::internal)
 }
@@ -241,6 +249,7 @@ impl App {
             name: name.to_owned(),
             spec: stored_spec(&spec)?,
             enabled: true,
+            managed: false,
             next_ms: next_ms(&spec, true),
             before_until_ms: None,
             created_by: caller.name.clone(),
@@ -274,6 +283,9 @@ impl App {
         let triggers = self.triggers();
         let _alone = triggers.alone().await;
         let live = triggers.one(id)?;
+        if live.row.managed && (name.is_some() || spec.is_some()) {
+            return Err(managed(&live.row, "what it does is said in that text"));
+        }
         let mut row = live.row.clone();
         if let Some(name) = name {
             check_name(&name)?;
@@ -309,6 +321,9 @@ impl App {
         let triggers = self.triggers();
         let _alone = triggers.alone().await;
         let live = triggers.one(id)?;
+        if live.row.managed {
+            return Err(managed(&live.row, "it goes with that text"));
+        }
         let mut change = self.records().change().await?;
         change.delete_trigger(id).await?;
         let detail = json!({ "workflow": live.row.workflow, "name": live.row.name });

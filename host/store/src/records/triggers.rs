@@ -23,6 +23,8 @@ pub struct TriggerRow {
     pub spec: String,
     /// Whether it does.
     pub enabled: bool,
+    /// Whether the pipeline's own text asks for it.
+    pub managed: bool,
     /// Of a schedule: when it comes next, in milliseconds since 1970 (UTC).
     pub next_ms: Option<u64>,
     /// Until when the secret before the present one is taken.
@@ -141,6 +143,7 @@ fn trigger(row: &SqliteRow) -> Result<TriggerRow, sqlx::Error> {
         name: row.try_get("name")?,
         spec: row.try_get("spec")?,
         enabled: row.try_get("enabled")?,
+        managed: row.try_get("managed")?,
         next_ms: row.try_get::<Option<i64>, _>("next_ms")?.map(i64::unsigned_abs),
         before_until_ms: row.try_get::<Option<i64>, _>("before_until_ms")?.map(i64::unsigned_abs),
         created_by: row.try_get("created_by")?,
@@ -432,13 +435,15 @@ impl Change {
     pub async fn insert_trigger(&mut self, row: &TriggerRow) -> Result<(), StoreError> {
         let write = self.write();
         sqlx::query(
-            "INSERT INTO triggers (id, workflow, name, spec, enabled, next_ms, created_by, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO triggers (id, workflow, name, spec, enabled, managed, next_ms, created_by, created_at_ms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&row.id)
         .bind(&row.workflow)
         .bind(&row.name)
         .bind(&row.spec)
         .bind(row.enabled)
+        .bind(row.managed)
         .bind(row.next_ms.map(stored))
         .bind(&row.created_by)
         .bind(stored(row.created_at_ms))
@@ -546,6 +551,7 @@ mod tests {
             name: "a trigger".to_owned(),
             spec: "{}".to_owned(),
             enabled: true,
+            managed: false,
             next_ms: Some(1_000),
             before_until_ms: None,
             created_by: "ann".to_owned(),

@@ -248,7 +248,7 @@ fn a_list_of_runs_in_pages() {
     let table: [(&str, &[String]); 9] = [
         ("", &all),
         ("workflow=ask", &all[1..2]),
-        ("status=waiting,queued", &all[1..2]),
+        ("status=blocked,queued", &all[1..2]),
         ("outcome=rejected", &all[..1]),
         ("outcome=rejected,failed&workflow=quick", &all[..1]),
         ("by=admin&trigger=manual", &all),

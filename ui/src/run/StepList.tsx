@@ -9,20 +9,12 @@ import { Input } from '@/ui/inputs'
 import { EmptyState } from '@/ui/places'
 import { isFailure, isOver, STATUS } from '@/ui/status'
 import { Duration } from '@/ui/Time'
-import { endedMs, nextFailure, startedMs, type RunView, type StepView } from './model'
+import { endedMs, nextFailure, startedMs, type RunViewProps, type StepView } from './model'
 import css from './run.module.css'
 
 type Row = { state: string } | { step: StepView }
 
-export function StepList({
-  run,
-  selected,
-  onSelect,
-}: {
-  run: RunView
-  selected: string | undefined
-  onSelect: (step: string) => void
-}) {
+export function StepList({ run, selected, onSelect }: RunViewProps) {
   const scroll = useRef<HTMLDivElement>(null)
   const filter = useRef<HTMLInputElement>(null)
   const [words, setWords] = useState('')

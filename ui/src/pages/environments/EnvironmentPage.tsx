@@ -17,7 +17,7 @@ import {
 } from 'lucide-react'
 import { useState, type ReactNode } from 'react'
 import { $api, api, ok } from '@/api/client'
-import { byCursor } from '@/api/pages'
+import { asRows, byCursor } from '@/api/pages'
 import { refresh } from '@/api/refresh'
 import { useCrumb } from '@/app/Crumbs'
 import { MayButton, useMay } from '@/app/may'
@@ -27,7 +27,7 @@ import { Badge } from '@/ui/Badge'
 import { Button, IconButton } from '@/ui/Button'
 import { CopyButton } from '@/ui/CopyButton'
 import { Field, Input } from '@/ui/inputs'
-import { CliTwin, Confirm, Dialog, Menu, MenuItem, MenuSeparator } from '@/ui/overlays'
+import { CliTwin, Confirm, FormDialog, Menu, MenuItem, MenuSeparator } from '@/ui/overlays'
 import { Card, EmptyState, ErrorState, Fact, Facts, Skeleton } from '@/ui/places'
 import { Table } from '@/ui/Table'
 import { Duration, Time } from '@/ui/Time'
@@ -198,91 +198,73 @@ function DeployDialog({
   const { open } = splitSchema(schema)
   const body = { image, ...(Object.keys(config).length > 0 && { config }) }
   return (
-    <Dialog
-      open
-      onOpenChange={(next) => !next && onClose()}
+    <FormDialog
       title={`Deploy to ${environment.name}`}
       description={
         environment.current == null
           ? 'It would be the first deployment there.'
           : `It takes the place of ${environment.current.image}.`
       }
-      footer={
-        <>
-          <div style={{ marginRight: 'auto' }}>
-            <CliTwin command={curl('POST', `/api/v1/admin/environments/${environment.id}/deployments`, body)} />
-          </div>
-          <Button onClick={onClose}>{deploying.pending ? 'Close' : 'Cancel'}</Button>
-          <Button kind="primary" type="submit" form="deploy" busy={deploying.pending} disabled={image.trim() === ''}>
-            Deploy
-          </Button>
-        </>
-      }
+      action="Deploy"
+      busy={deploying.pending}
+      disabled={image.trim() === ''}
+      error={deploying.error}
+      onSubmit={() => deploying.start(image.trim(), config)}
+      onClose={onClose}
+      aside={<CliTwin command={curl('POST', `/api/v1/admin/environments/${environment.id}/deployments`, body)} />}
+      cancel={deploying.pending ? 'Close' : 'Cancel'}
     >
-      <form
-        id="deploy"
-        className={css.fields}
-        onSubmit={(event) => {
-          event.preventDefault()
-          deploying.start(image.trim(), config)
-        }}
-      >
-        <Field label="Image" required help="With a tag or, so that nobody can change what it is, a digest.">
-          <Input
-            mono
-            value={image}
-            spellCheck={false}
-            placeholder="ghcr.io/acme/shop:1.8.2"
-            onChange={(event) => setImage(event.target.value)}
+      <Field label="Image" required help="With a tag or, so that nobody can change what it is, a digest.">
+        <Input
+          mono
+          value={image}
+          spellCheck={false}
+          placeholder="ghcr.io/acme/shop:1.8.2"
+          onChange={(event) => setImage(event.target.value)}
+        />
+      </Field>
+      {Object.keys(open.properties ?? {}).length > 0 && (
+        <details className={css.more}>
+          <summary>For this deployment only</summary>
+          <p className={css.small}>What is filled in here counts over what the environment is configured to.</p>
+          <JsonSchemaForm
+            schema={{ ...open, required: [] }}
+            value={config}
+            onChange={(value) => setConfig(typeof value === 'object' && value !== null ? (value as Config) : {})}
           />
-        </Field>
-        {Object.keys(open.properties ?? {}).length > 0 && (
-          <details className={css.more}>
-            <summary>For this deployment only</summary>
-            <p className={css.small}>What is filled in here counts over what the environment is configured to.</p>
-            <JsonSchemaForm
-              schema={{ ...open, required: [] }}
-              value={config}
-              onChange={(value) => setConfig(typeof value === 'object' && value !== null ? (value as Config) : {})}
-            />
-          </details>
-        )}
-        {deploying.pending && (
-          <p className={css.test} role="status">
-            <LoaderCircle aria-hidden className={ui.spin} />
-            <span>
-              The provider deploys and waits until it is healthy. <Duration from={deploying.since || undefined} to={undefined} />{' '}
-              This may be closed; it goes on.
-            </span>
-          </p>
-        )}
-        {deploying.error != null && <ErrorState error={deploying.error} />}
-      </form>
-    </Dialog>
+        </details>
+      )}
+      {deploying.pending && (
+        <p className={css.test} role="status">
+          <LoaderCircle aria-hidden className={ui.spin} />
+          <span>
+            The provider deploys and waits until it is healthy. <Duration from={deploying.since || undefined} to={undefined} />{' '}
+            This may be closed; it goes on.
+          </span>
+        </p>
+      )}
+    </FormDialog>
   )
 }
 
 function useDeployments(id: string) {
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = $api.useInfiniteQuery(
-    'get',
-    '/api/v1/admin/environments/{id}/deployments',
-    { params: { path: { id }, query: {} } },
-    byCursor,
+  return asRows(
+    $api.useInfiniteQuery(
+      'get',
+      '/api/v1/admin/environments/{id}/deployments',
+      { params: { path: { id }, query: {} } },
+      byCursor,
+    ),
   )
-  return { rows: data?.pages.flatMap((page) => page.items), error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage }
 }
 
 function Deployments({ environment, deployments }: { environment: Environment; deployments: ReturnType<typeof useDeployments> }) {
-  const { rows, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = deployments
   return (
     <Card title="Deployments" flush>
       <Table<Deployment>
         label="Deployments"
-        rows={rows}
-        error={error}
-        onRetry={() => void refetch()}
+        {...deployments}
         rowKey={(deployment) => String(deployment.id)}
-        more={hasNextPage ? { onMore: () => void fetchNextPage(), loading: isFetchingNextPage } : undefined}
         empty={
           <EmptyState icon={<History aria-hidden />} title="Nothing was deployed yet">
             A step of a pipeline deploys here, or a person with the button above.

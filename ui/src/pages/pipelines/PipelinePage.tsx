@@ -2,7 +2,7 @@
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { MoreHorizontal, Pencil, Play, Trash2 } from 'lucide-react'
 import { useState } from 'react'
-import { byCursor } from '@/api/pages'
+import { asRows, byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
 import { refresh } from '@/api/refresh'
 import { useCrumb } from '@/app/Crumbs'
@@ -208,10 +208,7 @@ function Runs({ name, onRun }: { name: string; onRun: () => void }) {
     <Card flush>
       <RunTable
         plain
-        rows={runs.data?.pages.flatMap((page) => page.items)}
-        error={runs.error}
-        onRetry={() => void runs.refetch()}
-        more={runs.hasNextPage ? { onMore: () => void runs.fetchNextPage(), loading: runs.isFetchingNextPage } : undefined}
+        {...asRows(runs)}
         empty={
           <EmptyState
             icon={<Play aria-hidden />}
@@ -240,13 +237,8 @@ function Versions({ name, newest }: { name: string; newest: number | undefined }
     <Card flush>
       <Table
         label="Versions"
-        rows={versions.data?.pages.flatMap((page) => page.items)}
+        {...asRows(versions)}
         rowKey={(each) => String(each.version)}
-        error={versions.error}
-        onRetry={() => void versions.refetch()}
-        more={
-          versions.hasNextPage ? { onMore: () => void versions.fetchNextPage(), loading: versions.isFetchingNextPage } : undefined
-        }
         columns={[
           {
             key: 'version',

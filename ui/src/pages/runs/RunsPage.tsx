@@ -1,7 +1,7 @@
 // All runs, the newest first. Filters live in the address; the list is read again when the server says that something changed.
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { Play, X } from 'lucide-react'
-import { byCursor } from '@/api/pages'
+import { asRows, byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
 import { Page } from '@/app/Page'
 import { defined } from '@/lib/defined'
@@ -24,7 +24,6 @@ export function RunsPage() {
   const set = (change: { [K in keyof RunsSearch]?: RunsSearch[K] | undefined }) =>
     void navigate({ search: (before) => defined({ ...before, ...change }), replace: true })
   const runs = useRuns(search)
-  const rows = runs.data?.pages.flatMap((page) => page.items)
   const filtered = Object.keys(search).length > 0
   return (
     <Page title="Runs" actions={<CliTwin command="windlass runs" />}>
@@ -77,10 +76,7 @@ export function RunsPage() {
       </div>
       <Card flush>
         <RunTable
-          rows={rows}
-          error={runs.error}
-          onRetry={() => void runs.refetch()}
-          more={runs.hasNextPage ? { onMore: () => void runs.fetchNextPage(), loading: runs.isFetchingNextPage } : undefined}
+          {...asRows(runs)}
           empty={
             filtered ? (
               <EmptyState

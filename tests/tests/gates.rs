@@ -47,7 +47,7 @@ fn a_gate_is_shown_and_decided() {
             "open for 1 h 00 min, then it counts as rejected",
         ],
     );
-    assert_eq!(project.shown("last")["status"], "waiting");
+    assert_eq!(project.shown("last")["status"], "blocked");
 
     let table = project.windlass(["gates"]).ok();
     says(&table, &["RUN", "WAITS FOR", &run, "1 of anybody", "Ship it?"]);
@@ -75,7 +75,7 @@ fn refusals() {
         project.run(&only_gate(config)).expect(5);
         let output = project.windlass(args).expect(code);
         says(&output, &[words]);
-        assert_eq!(project.shown("last")["status"], "waiting", "{words}");
+        assert_eq!(project.shown("last")["status"], "blocked", "{words}");
         project.windlass(["cancel", "last"]).expect(3);
     };
     check("approvers: [nobody-here]", &["approve", "last"], 2, "nobody-here");
@@ -94,7 +94,7 @@ fn a_quorum_is_of_different_people() {
     // One person is one, however often.
     let again = project.windlass(["approve", "last"]);
     assert_ne!(again.code, 0, "{}", again.all());
-    assert_eq!(project.shown("last")["status"], "waiting");
+    assert_eq!(project.shown("last")["status"], "blocked");
     project.windlass(["reject", "last"]).expect(5);
     assert_eq!(project.outcomes("last"), "ok rejected = rejected");
 }

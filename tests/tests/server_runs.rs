@@ -228,7 +228,7 @@ fn a_list_of_runs_in_pages() {
     for run in &all[..7] {
         wait(&admin, run, "finished");
     }
-    wait(&admin, &all[7], "waiting");
+    wait(&admin, &all[7], "blocked");
     wait(&admin, &all[8], "finished");
     all.reverse();
 
@@ -279,7 +279,7 @@ fn gates_are_decided_once() {
 
     // Two at once: one decides, the other is told that nothing waits.
     let run = begin(&admin, "own", json!({}));
-    wait(&admin, &run, "waiting");
+    wait(&admin, &run, "blocked");
     let address = format!("/api/v1/gates/{run}/ok");
     let votes: Vec<_> = ["approve", "reject"]
         .map(|decision| {
@@ -297,13 +297,13 @@ fn gates_are_decided_once() {
 
     // What is shown agrees with what is refused.
     let table = [
-        ("other", false, "who began a run may not approve it"),
-        ("named", false, "it may be decided by ada, Bob@example.com"),
-        ("upper", true, ""),
+        ("other", false, true, "who began a run may not approve it"),
+        ("named", false, false, "it may be decided by ada, Bob@example.com"),
+        ("upper", true, true, ""),
     ];
-    for (pipeline, may, why) in table {
+    for (pipeline, may, may_reject, why) in table {
         let run = begin(&admin, pipeline, json!({}));
-        wait(&admin, &run, "waiting");
+        wait(&admin, &run, "blocked");
         let gates = admin.get("/api/v1/gates").expect(200).body;
         let gate = gates.as_array().and_then(|all| all.iter().find(|gate| gate["run"] == run)).expect("a gate");
         assert_eq!((&gate["may_decide"], &gate["workflow"]), (&json!(may), &json!(pipeline)), "{gate:#}");
@@ -316,11 +316,14 @@ fn gates_are_decided_once() {
         } else {
             says(&answer.expect(409).body, 409, why);
             assert!(gate["why_not"].as_str().is_some_and(|words| words.starts_with(why)), "{gate:#}");
+            assert_eq!(gate["may_reject"], may_reject, "{gate:#}");
+            let answer = admin.post(&format!("/api/v1/gates/{run}/ok"), json!({ "decision": "reject" }));
+            answer.expect(if may_reject { 202 } else { 409 });
         }
     }
 
     let run = begin(&admin, "own", json!({}));
-    wait(&admin, &run, "waiting");
+    wait(&admin, &run, "blocked");
     let address = format!("/api/v1/gates/{run}/ok");
     let bad = [
         json!({ "decision": "maybe" }),
@@ -346,7 +349,7 @@ fn a_question_is_answered() {
     let admin = server.admin();
     deploy(&admin, ASK);
     let run = begin(&admin, "ask", json!({}));
-    assert_eq!(wait(&admin, &run, "waiting")["actions"], json!(["cancel", "signal"]));
+    assert_eq!(wait(&admin, &run, "blocked")["actions"], json!(["cancel", "signal"]));
     let address = format!("/api/v1/runs/{run}/signal");
     says(&admin.post(&address, json!({ "response": "x".repeat(65_537) })).expect(400).body, 400, "/response");
     admin.post(&address, json!({ "response": "yes", "step": "no step" })).expect(400);
@@ -431,7 +434,7 @@ fn a_parent_goes_on_after_its_sub_run() {
             assert!(Instant::now() < end);
             std::thread::sleep(Duration::from_millis(20));
         };
-        wait(&admin, &sub, "waiting");
+        wait(&admin, &sub, "blocked");
         if restarted {
             assert_eq!(server.end(), 0);
             server.restart();
@@ -478,18 +481,18 @@ fn what_is_under_way_beside_what_waits() {
 
     let gated = begin(&admin, "gated", json!({}));
     step(&gated, "beside", "running");
-    assert_eq!(shown(&admin, &gated)["status"], "waiting");
+    assert_eq!(shown(&admin, &gated)["status"], "blocked");
     server.kill();
     server.restart();
     let now = step(&gated, "beside", "succeeded");
-    assert_eq!(now["status"], "waiting");
+    assert_eq!(now["status"], "blocked");
     admin.post(&format!("/api/v1/gates/{gated}/ok"), json!({ "decision": "approve" })).expect(202);
     wait(&admin, &gated, "finished");
 
     let run = begin(&admin, "outer", json!({}));
     step(&run, "beside", "running");
     let sub = shown(&admin, &run)["sub_runs"][0].as_str().expect("a sub-run").to_owned();
-    wait(&admin, &sub, "waiting");
+    wait(&admin, &sub, "blocked");
     admin.post(&format!("/api/v1/gates/{sub}/ok"), json!({ "decision": "approve" })).expect(202);
     let now = step(&run, "go", "succeeded");
     assert!(now["visits"][0]["steps"].as_array().is_some_and(|all| all[1]["status"] == "running"), "{now:#}");
@@ -510,13 +513,13 @@ steps:
 ";
     deploy(&admin, turn);
     let runs: Vec<String> = (0..4).map(|_| begin(&admin, "turn", json!({}))).collect();
-    wait(&admin, &runs[0], "waiting");
+    wait(&admin, &runs[0], "blocked");
     let queued = wait(&admin, &runs[2], "queued");
     assert_eq!((&queued["queue"]["group"], &queued["queue"]["behind"]), (&json!("one"), &json!(runs[..2])));
     admin.post(&format!("/api/v1/runs/{}/cancel", runs[1]), json!({})).expect(202);
     wait(&admin, &runs[1], "finished");
     for run in [&runs[0], &runs[2], &runs[3]] {
-        wait(&admin, run, "waiting");
+        wait(&admin, run, "blocked");
         admin.post(&format!("/api/v1/gates/{run}/ok"), json!({ "decision": "approve" })).expect(202);
         wait(&admin, run, "finished");
     }

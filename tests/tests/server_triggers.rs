@@ -148,7 +148,7 @@ fn a_signed_request_begins_a_run() {
     assert_eq!(settled_rows[0]["status"], "started");
     let row = until("the run", || {
         let found = server.admin().get(&format!("/api/v1/runs/{run}"));
-        (found.status == 200 && found.body["status"] == "waiting").then_some(found.body)
+        (found.status == 200 && found.body["status"] == "blocked").then_some(found.body)
     });
     assert_eq!(row["by"], format!("trigger:{}", hook.id));
     assert_eq!(row["trigger"], "webhook");
@@ -516,8 +516,8 @@ fn runs_of_a_group_take_turns() {
         states.sort();
         states
     };
-    until("one at the gate and two behind it", || (states() == ["queued", "queued", "waiting"]).then_some(()));
-    let first = runs_of(&server, &by).into_iter().find(|run| run["status"] == "waiting").unwrap();
+    until("one at the gate and two behind it", || (states() == ["blocked", "queued", "queued"]).then_some(()));
+    let first = runs_of(&server, &by).into_iter().find(|run| run["status"] == "blocked").unwrap();
     server.admin().post(&format!("/api/v1/runs/{}/cancel", first["id"].as_str().unwrap()), json!({})).expect(202);
-    until("the next one's turn", || (states() == ["finished", "queued", "waiting"]).then_some(()));
+    until("the next one's turn", || (states() == ["blocked", "finished", "queued"]).then_some(()));
 }

@@ -47,7 +47,7 @@ async fn a_step_that_may_run_once() {
         let ending = home.finish(home.host.take_up(&id).await.expect("a claim")).await;
         if let Some(decision) = decision {
             assert_eq!(ending, Ending::Waiting(Waits { fates: vec![name("deploy")], ..Waits::default() }));
-            assert_eq!(home.host.store().run(&id).await.expect("a row").status, RunStatus::Waiting);
+            assert_eq!(home.host.store().run(&id).await.expect("a row").status, RunStatus::Blocked);
             assert!(!home.host.is_claimed(&id), "nobody holds it while it waits");
             let claim = home.host.take_up(&id).await.expect("a claim");
             let asked = vec![decide("deploy", decision)];

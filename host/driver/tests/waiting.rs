@@ -73,7 +73,7 @@ async fn a_gate_is_a_row_and_no_task() {
     assert_eq!((waits.gates.as_slice(), waits.fates.len()), ([name("gate")].as_slice(), 0));
     assert!(waits.due_ms.is_some());
     assert!(!home.host.is_claimed(&id), "nobody holds it");
-    assert_eq!(home.host.store().run(&id).await.expect("a row").status, RunStatus::Waiting);
+    assert_eq!(home.host.store().run(&id).await.expect("a row").status, RunStatus::Blocked);
     let rows = home.host.store().gates(None).await.expect("rows");
     assert_eq!((rows.len(), rows[0].prompt.as_deref(), rows[0].kind.as_str()), (1, Some("go on?"), "manual"));
 

@@ -53,8 +53,56 @@ pub(crate) struct Voter<'a> {
     pub(crate) email: Option<&'a str>,
 }
 
+/// What a gate asks of people: who may say what at it. It is one for whoever records a vote and for whoever shows the gate.
+#[derive(Debug, Clone, Copy)]
+pub enum Asks<'a> {
+    /// Yes or no.
+    Approval {
+        /// Of these; of anybody where nobody is named.
+        approvers: &'a [String],
+        /// Whether who began the run may approve it.
+        self_approval: bool,
+        /// Who began the run.
+        started_by: Option<&'a str>,
+    },
+    /// An answer, of anybody.
+    Answer,
+    /// Nothing: it waits for its time.
+    Nothing,
+}
+
+impl<'a> Asks<'a> {
+    fn of(gate: &'a Gate, started_by: Option<&'a str>) -> Self {
+        match gate {
+            Gate::Manual(ManualGate { approvers, self_approval, .. }) => {
+                Asks::Approval { approvers, self_approval: *self_approval, started_by }
+            }
+            Gate::Question(_) => Asks::Answer,
+            Gate::Automated { .. } | Gate::Scheduled(_) => Asks::Nothing,
+        }
+    }
+
+    /// Why an identity may not vote so, in words; `None` where it may.
+    pub fn refused(&self, by: &str, email: Option<&str>, vote: &Vote) -> Option<String> {
+        match (*self, vote) {
+            (Asks::Answer, Vote::Answer(_)) => None,
+            (Asks::Answer, _) => Some("it asks for an answer; give one".to_owned()),
+            (Asks::Approval { .. }, Vote::Answer(_)) => Some("it asks for yes or no, and for no answer".to_owned()),
+            (Asks::Approval { approvers, .. }, _) if !approvers.is_empty() && !is_named(approvers, by, email) => {
+                Some(format!("it may be decided by {}", approvers.join(", ")))
+            }
+            (Asks::Approval { self_approval: false, started_by, .. }, Vote::Approve) if started_by == Some(by) => Some(
+                "who began a run may not approve it, but may reject it; `self_approval: true` on the gate allows both"
+                    .to_owned(),
+            ),
+            (Asks::Approval { .. }, _) => None,
+            (Asks::Nothing, _) => Some("it is not for people to decide: it waits for its time".to_owned()),
+        }
+    }
+}
+
 /// Whether an identity is among those that a gate names.
-pub fn is_named(approvers: &[String], by: &str, email: Option<&str>) -> bool {
+fn is_named(approvers: &[String], by: &str, email: Option<&str>) -> bool {
     let same = |a: &str, b: &str| a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase));
     approvers.iter().any(|who| same(who, by) || email.is_some_and(|email| same(who, email)))
 }
@@ -142,7 +190,7 @@ impl Run {
             Some(decided) => self.decide_gate(i, decided, turn),
             None => {
                 self.stage.steps[i].phase = Phase::Gate(Waiting { expires_ms, due_ms, votes: Vec::new() });
-                self.stage.waiting += 1;
+                self.begin_waiting(i);
                 turn.commands.extend(self.command_of(i));
             }
         }
@@ -168,6 +216,9 @@ impl Run {
         if turn.at_ms >= waiting.expires_ms {
             return refuse("the time to decide is over".to_owned());
         }
+        if let Some(why) = Asks::of(gate, self.origin.by.as_deref()).refused(by, email, vote) {
+            return refuse(why);
+        }
         let cast =
             Cast { by: by.to_owned(), vote: vote.clone(), comment: comment.map(str::to_owned), at_ms: turn.at_ms };
         let mut votes = waiting.votes.clone();
@@ -178,16 +229,6 @@ impl Run {
         let decided = match (gate, vote) {
             (Gate::Question(_), Vote::Answer(text)) => {
                 Some(Decided::passed(json!({ "response": text, "timeout": false, "by": by })))
-            }
-            (Gate::Question(_), _) => return refuse("it asks for an answer; give one".to_owned()),
-            (Gate::Manual(_), Vote::Answer(_)) => return refuse("it asks for yes or no, and for no answer".to_owned()),
-            (Gate::Manual(manual), _) if !manual.approvers.is_empty() && !is_named(&manual.approvers, by, email) => {
-                return refuse(format!("it may be decided by {}", manual.approvers.join(", ")));
-            }
-            (Gate::Manual(manual), Vote::Approve) if !manual.self_approval && self.origin.by.as_deref() == Some(by) => {
-                return refuse(
-                    "who began a run may not approve it; `self_approval: true` on the gate allows that".to_owned(),
-                );
             }
             (Gate::Manual(_), Vote::Reject) => {
                 let words = comment.map(|comment| format!(": {comment}")).unwrap_or_default();
@@ -203,16 +244,14 @@ impl Run {
                 let enough = u32::try_from(approvals).unwrap_or(u32::MAX) >= manual.quorum;
                 enough.then(|| Decided::passed(json!({ "approved": true, "automatic": false, "votes": votes })))
             }
-            (Gate::Automated { .. } | Gate::Scheduled(_), _) => {
-                return refuse("it is not for people to decide".to_owned());
-            }
+            _ => return refuse("it takes no such vote".to_owned()),
         };
         self.changed.clear();
         if let Phase::Gate(waiting) = &mut self.stage.steps[i].phase {
             waiting.votes = votes;
         }
         if let Some(decided) = decided {
-            self.stage.waiting -= 1;
+            self.end_waiting(i);
             self.decide_gate(i, decided, turn);
         }
         Ok(())
@@ -268,7 +307,7 @@ impl Run {
             },
             Gate::Automated { .. } => return,
         };
-        self.stage.waiting -= 1;
+        self.end_waiting(i);
         self.decide_gate(i, decided, turn);
     }
 

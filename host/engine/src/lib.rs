@@ -61,7 +61,7 @@ pub use event::{
     CarriedStep, Decision, EVENT_VERSION, Event, EventKind, Group, Origin, Outcome, Parent, Reason, ReasonKind, Rerun,
     Vote,
 };
-pub use gate::{Cast, is_named};
+pub use gate::{Asks, Cast};
 pub use rerun::RerunFrom;
 pub use run::{Container, Run};
 pub use view::{AttemptView, GateView, InFlight, RunStatus, Skip, StepState, StepView, VisitView};

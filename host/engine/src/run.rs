@@ -284,14 +284,14 @@ impl Run {
                 let i = self.fit(event, step, *attempt, 0, fits)?;
                 self.changed.clear();
                 self.stage.steps[i].phase = Phase::Undecided;
-                self.stage.waiting += 1;
+                self.begin_waiting(i);
                 turn.commands.extend(self.command_of(i));
             }
 
             EventKind::StepDecided { step, attempt, decision, by } => {
                 let i = self.fit(event, step, *attempt, 0, |phase| matches!(phase, Phase::Undecided))?;
                 self.changed.clear();
-                self.stage.waiting -= 1;
+                self.end_waiting(i);
                 self.decide_fate(i, *decision, by, turn);
             }
 

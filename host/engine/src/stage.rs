@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap};
 use windlass_contract::{RunId, StepName};
 use windlass_manifest::{
-    plan::{Completion, OnFailure, Retry, RetryOn, State, Step, Work},
+    plan::{Completion, Gate, OnFailure, Retry, RetryOn, State, Step, Work},
     template::{
         RenderError, Status, evaluate_condition, explain, mentions_status, render_config, render_text, render_value,
     },
@@ -96,7 +96,9 @@ pub(crate) struct Stage {
     /// The steps of which something is outstanding or in flight, in the plan's order.
     pub(crate) active: BTreeSet<usize>,
     pub(crate) unsettled: usize,
-    /// How many wait for a person, or for a gate's time.
+    /// How many wait for a person.
+    pub(crate) blocked: usize,
+    /// How many wait for a gate's time.
     pub(crate) waiting: usize,
     /// The gravest failure that was not allowed, and the first step that had one.
     pub(crate) failure: Option<(Outcome, usize)>,
@@ -138,6 +140,7 @@ impl Stage {
             index,
             dependents,
             unsettled: records.len(),
+            blocked: 0,
             waiting: 0,
             steps: records,
             active: BTreeSet::new(),
@@ -171,7 +174,27 @@ impl StepRecord {
     }
 }
 
+/// Whether a step, while it waits, waits for a time and not for a person.
+pub(crate) fn waits_for_time(step: &Step) -> bool {
+    matches!(step.work, Work::Gate(Gate::Scheduled(_)))
+}
+
 impl Run {
+    /// A step waits from now on.
+    pub(crate) fn begin_waiting(&mut self, i: usize) {
+        *self.waiting_as(i) += 1;
+    }
+
+    /// A step waits no more.
+    pub(crate) fn end_waiting(&mut self, i: usize) {
+        *self.waiting_as(i) -= 1;
+    }
+
+    /// How many wait for what this step waits for.
+    fn waiting_as(&mut self, i: usize) -> &mut usize {
+        if waits_for_time(self.planned(i)) { &mut self.stage.waiting } else { &mut self.stage.blocked }
+    }
+
     /// What is outstanding of one step.
     pub(crate) fn command_of(&self, i: usize) -> Option<Command> {
         let planned = self.planned(i);
@@ -381,12 +404,12 @@ impl Run {
                     turn.commands.extend(self.command_of(i));
                 }
                 Phase::Undecided => {
-                    self.stage.waiting -= 1;
+                    self.end_waiting(i);
                     let message = "nobody knows whether it took effect, and the run was stopped before anybody decided";
                     self.settle_cancelled(i, Outcome::Lost, ReasonKind::Lost, message.to_owned(), turn);
                 }
                 Phase::Gate(_) => {
-                    self.stage.waiting -= 1;
+                    self.end_waiting(i);
                     let message = format!("nobody had decided when the run was stopped: {why}");
                     self.settle_cancelled(i, Outcome::Cancelled, ReasonKind::Cancelled, message, turn);
                 }

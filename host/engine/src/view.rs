@@ -3,7 +3,7 @@
 use crate::{
     Cast, Command, Container, Group, Origin, Outcome, Reason, Run,
     run::{Cancel, Next},
-    stage::{Attempt, Phase, StepRecord, attempt_number},
+    stage::{Attempt, Phase, StepRecord, attempt_number, waits_for_time},
     transition::Ended,
 };
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,9 @@ pub enum RunStatus {
     Queued,
     /// Something runs, or is about to.
     Running,
-    /// At least one step waits for a person, or at a gate for its time.
+    /// At least one step waits for a person.
+    Blocked,
+    /// At least one step waits at a gate for its time, and none for a person.
     Waiting,
     /// It was asked to stop, and stops.
     Cancelling,
@@ -29,14 +31,21 @@ pub enum RunStatus {
 
 impl RunStatus {
     /// All of them.
-    pub const ALL: [RunStatus; 5] =
-        [RunStatus::Queued, RunStatus::Running, RunStatus::Waiting, RunStatus::Cancelling, RunStatus::Finished];
+    pub const ALL: [RunStatus; 6] = [
+        RunStatus::Queued,
+        RunStatus::Running,
+        RunStatus::Blocked,
+        RunStatus::Waiting,
+        RunStatus::Cancelling,
+        RunStatus::Finished,
+    ];
 
     /// Its name for people and in the stored form.
     pub fn name(self) -> &'static str {
         match self {
             RunStatus::Queued => "queued",
             RunStatus::Running => "running",
+            RunStatus::Blocked => "blocked",
             RunStatus::Waiting => "waiting",
             RunStatus::Cancelling => "cancelling",
             RunStatus::Finished => "finished",
@@ -94,6 +103,8 @@ pub enum StepState {
     AtGate {
         /// When it goes on by itself, in milliseconds since 1970 (UTC).
         due_ms: u64,
+        /// Whether people are asked; it waits for the time alone otherwise.
+        asks: bool,
     },
     /// Over.
     Finished,
@@ -268,6 +279,7 @@ impl Run {
             (Some(_), _) => RunStatus::Finished,
             (None, Cancel::Requested | Cancel::Forced) => RunStatus::Cancelling,
             (None, Cancel::No) if self.queued => RunStatus::Queued,
+            (None, Cancel::No) if self.stage.blocked > 0 => RunStatus::Blocked,
             (None, Cancel::No) if self.stage.waiting > 0 => RunStatus::Waiting,
             (None, Cancel::No) => RunStatus::Running,
         }
@@ -448,7 +460,7 @@ fn view<'a>(step: &'a Step, record: &'a StepRecord) -> StepView<'a> {
             Phase::Running { cancelling } => StepState::Running { cancelling: *cancelling },
             Phase::Backoff { due_ms } => StepState::Retrying { due_ms: *due_ms },
             Phase::Undecided => StepState::Undecided,
-            Phase::Gate(waiting) => StepState::AtGate { due_ms: waiting.due_ms },
+            Phase::Gate(waiting) => StepState::AtGate { due_ms: waiting.due_ms, asks: !waits_for_time(step) },
             Phase::Settled(_) => StepState::Finished,
         },
         outcome: settled.map(|settled| settled.outcome),

@@ -254,7 +254,7 @@ fn a_person_decides() {
     check(lines, "a:undecided cancel", "a lost; b skipped (run cancelled); = cancelled");
     let mut played = Played::new(lines);
     played.play("a:undecided");
-    assert_eq!(played.run.status(), RunStatus::Waiting);
+    assert_eq!(played.run.status(), RunStatus::Blocked);
     assert_eq!(played.run.outstanding(), [Command::AskFate { step: name("a"), attempt: 1 }]);
     assert!(played.run.in_flight().is_empty(), "it must not be executed again before somebody has decided");
 }

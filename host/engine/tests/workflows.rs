@@ -352,7 +352,7 @@ fn votes() {
     let check = |gate: ManualGate, votes: &str, expect: &str| {
         let mut played = Played::new(gated(Gate::Manual(gate), 24 * HOUR));
         played.play(r#"build:ok={"what":"v1"}"#);
-        assert_eq!(played.run.status(), RunStatus::Waiting);
+        assert_eq!(played.run.status(), RunStatus::Blocked);
         assert_eq!(played.run.gates()[0].prompt, Some("ship v1?"));
         for word in votes.split_whitespace() {
             let (word, refused) = word.strip_suffix('!').map_or((word, false), |word| (word, true));
@@ -375,13 +375,13 @@ fn votes() {
     check(manual(&[], 1), "ada-", "rejected");
     check(manual(&["ada", "bob"], 1), "eve+! ada+", "succeeded");
     check(manual(&["ada", "bob"], 1), "eve-! bob-", "rejected");
-    check(manual(&["ada", "bob"], 2), "ada+", "waiting");
-    check(manual(&["ada", "bob"], 2), "ada+ ada+", "waiting");
+    check(manual(&["ada", "bob"], 2), "ada+", "blocked");
+    check(manual(&["ada", "bob"], 2), "ada+ ada+", "blocked");
     check(manual(&["ada", "bob"], 2), "ada+ bob+", "succeeded");
     check(manual(&["ada", "bob"], 2), "ada+ bob-", "rejected");
     // Who began the run may not approve it, and may stop it.
-    check(manual(&[], 1), "starter+!", "waiting");
-    check(manual(&["starter"], 1), "starter+!", "waiting");
+    check(manual(&[], 1), "starter+!", "blocked");
+    check(manual(&["starter"], 1), "starter+!", "blocked");
     check(manual(&[], 1), "starter-", "rejected");
     check(ManualGate { self_approval: true, ..manual(&[], 1) }, "starter+", "succeeded");
     // One who changes his mind has one vote.
@@ -406,7 +406,7 @@ fn what_is_refused_says_why() {
         Gate::Manual(manual(&[], 1)),
         "starter",
         Vote::Approve,
-        "WL0213 starter cannot decide about gate: who began a run may not approve it; `self_approval: true` on the gate allows that",
+        "WL0213 starter cannot decide about gate: who began a run may not approve it, but may reject it; `self_approval: true` on the gate allows both",
     );
     check(
         Gate::Manual(manual(&[], 1)),
@@ -506,7 +506,10 @@ fn a_scheduled_gate_waits_for_its_window() {
     played.now = 50 * HOUR;
     played.due("gate");
     let gate = played.run.step(&name("gate")).expect("a step");
-    assert!(matches!(gate.state, StepState::AtGate { due_ms } if due_ms > 72 * HOUR && due_ms < 73 * HOUR), "{gate:?}");
+    assert!(
+        matches!(gate.state, StepState::AtGate { due_ms, asks: false } if due_ms > 72 * HOUR && due_ms < 73 * HOUR),
+        "{gate:?}"
+    );
     played.now = 73 * HOUR;
     played.due("gate");
     let gate = played.run.step(&name("gate")).expect("a step");

@@ -13,7 +13,7 @@ use crate::{
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use windlass_contract::{RunId, StepName};
-use windlass_engine::{Event, Outcome, Reason, ReasonKind, Run, RunStatus, StepState};
+use windlass_engine::{Asks, Event, Outcome, Reason, ReasonKind, Run, RunStatus, StepState, Vote};
 use windlass_manifest::plan::{Gate, OnFailure, Plan, Step, Work};
 use windlass_report::{EventId, Item, Projector, Told, why, words};
 use windlass_store::{EndedRun, OpenGate, RunSummary, logs::LogStore};
@@ -179,7 +179,7 @@ fn step(view: windlass_engine::StepView<'_>, present: Option<&Run>, logs: &HashS
         (StepState::Running { .. }, _) => ("running", None),
         (StepState::Retrying { due_ms }, _) => ("retrying", Some(due_ms)),
         (StepState::Undecided, _) => ("undecided", None),
-        (StepState::AtGate { due_ms }, _) => ("blocked", Some(due_ms)),
+        (StepState::AtGate { due_ms, asks }, _) => (if asks { "blocked" } else { "waiting" }, Some(due_ms)),
     };
     let sentence = match view.skipped {
         Some(skip) => Some(why::why_skipped(skip)),
@@ -291,7 +291,9 @@ pub(crate) fn figures<'a>(ended: impl Iterator<Item = &'a EndedRun>) -> Figures 
 
 /// A gate as somebody sees it.
 pub(crate) fn gate(open: OpenGate, caller: &Caller, email: Option<&str>) -> GateRow {
-    let why_not = why_not(&open, caller, email);
+    let decision = if open.gate.kind == "question" { Vote::Answer(String::new()) } else { Vote::Approve };
+    let why_not = why_not(&open, caller, email, &decision);
+    let may_reject = self::why_not(&open, caller, email, &Vote::Reject).is_none();
     let OpenGate { gate, name, .. } = open;
     GateRow {
         run: gate.run.to_string(),
@@ -308,29 +310,27 @@ pub(crate) fn gate(open: OpenGate, caller: &Caller, email: Option<&str>) -> Gate
         otherwise: gate.otherwise,
         votes: votes(&gate.votes),
         may_decide: why_not.is_none(),
+        may_reject,
         why_not,
     }
 }
 
-/// Why somebody may not approve a gate or answer its question, in words. Who may not approve a gate for having begun the run may still
-/// reject it.
-fn why_not(open: &OpenGate, caller: &Caller, email: Option<&str>) -> Option<String> {
-    let gate = &open.gate;
+/// Why somebody may not vote so at a gate, in words: the engine's rule, for those whose role lets them vote at all.
+fn why_not(open: &OpenGate, caller: &Caller, email: Option<&str>, vote: &Vote) -> Option<String> {
     if caller.role < Role::Operator {
         return Some("this needs the role operator".to_owned());
     }
-    let is = windlass_engine::is_named;
-    match gate.kind.as_str() {
-        "question" => None,
-        "manual" if !gate.approvers.is_empty() && !is(&gate.approvers, &caller.name, email) => {
-            Some(format!("it may be decided by {}", gate.approvers.join(", ")))
-        }
-        "manual" if !gate.self_approval && open.started_by.as_deref() == Some(&caller.name) => {
-            Some("who began a run may not approve it, but may reject it".to_owned())
-        }
-        "manual" => None,
-        _ => Some("it is not for people to decide: it waits for its time".to_owned()),
-    }
+    let gate = &open.gate;
+    let asks = match gate.kind.as_str() {
+        "manual" => Asks::Approval {
+            approvers: &gate.approvers,
+            self_approval: gate.self_approval,
+            started_by: open.started_by.as_deref(),
+        },
+        "question" => Asks::Answer,
+        _ => Asks::Nothing,
+    };
+    asks.refused(&caller.name, email, vote)
 }
 
 fn votes(stored: &Value) -> Vec<VoteRow> {
@@ -434,24 +434,36 @@ mod tests {
             started_by: Some("ada".to_owned()),
         };
         let who = |name: &str, role| Caller { user: 1, name: name.to_owned(), role, via: "session".to_owned() };
+        // Whether the caller may reject it, and why she may not approve it or answer.
         let table = [
-            (open("manual", &[], false), "bob", None, Role::Operator, None),
-            (open("manual", &[], false), "bob", None, Role::Viewer, Some("needs the role operator")),
-            (open("manual", &[], false), "ada", None, Role::Admin, Some("who began a run")),
-            (open("manual", &[], true), "ada", None, Role::Operator, None),
-            (open("manual", &["BOB"], false), "bob", None, Role::Operator, None),
-            (open("manual", &["eve"], false), "bob", Some("bob@x.test"), Role::Operator, Some("decided by eve")),
-            (open("manual", &["Bob@X.test"], false), "bob", Some("bob@x.test"), Role::Operator, None),
+            (open("manual", &[], false), "bob", None, Role::Operator, true, None),
+            (open("manual", &[], false), "bob", None, Role::Viewer, false, Some("needs the role operator")),
+            (open("manual", &[], false), "ada", None, Role::Admin, true, Some("who began a run")),
+            (open("manual", &[], true), "ada", None, Role::Operator, true, None),
+            (open("manual", &["BOB"], false), "bob", None, Role::Operator, true, None),
+            (open("manual", &["eve"], false), "bob", Some("bob@x.test"), Role::Operator, false, Some("decided by eve")),
+            (open("manual", &["Bob@X.test"], false), "bob", Some("bob@x.test"), Role::Operator, true, None),
             // Named by an address, she has still begun it.
-            (open("manual", &["ada@x.test"], false), "ada", Some("ada@x.test"), Role::Operator, Some("who began")),
-            (open("question", &[], false), "ada", None, Role::Operator, None),
-            (open("scheduled", &[], false), "bob", None, Role::Admin, Some("not for people")),
+            (
+                open("manual", &["ada@x.test"], false),
+                "ada",
+                Some("ada@x.test"),
+                Role::Operator,
+                true,
+                Some("who began"),
+            ),
+            (open("manual", &["eve"], false), "ada", None, Role::Operator, false, Some("decided by eve")),
+            (open("question", &[], false), "ada", None, Role::Operator, false, None),
+            (open("question", &[], false), "ada", None, Role::Viewer, false, Some("needs the role operator")),
+            (open("scheduled", &[], false), "bob", None, Role::Admin, false, Some("not for people")),
         ];
-        for (gate, name, email, role, expect) in table {
-            let why = why_not(&gate, &who(name, role), email);
-            match expect {
-                None => assert_eq!(why, None, "{name} {gate:?}"),
-                Some(words) => assert!(why.as_ref().is_some_and(|why| why.contains(words)), "{why:?} {gate:?}"),
+        for (gate, name, email, role, may_reject, expect) in table {
+            let row = super::gate(gate.clone(), &who(name, role), email);
+            assert_eq!(row.may_reject, may_reject, "{name} {gate:?}");
+            assert_eq!(row.may_decide, expect.is_none(), "{name} {gate:?}");
+            match (expect, &row.why_not) {
+                (None, why) => assert_eq!(*why, None, "{name} {gate:?}"),
+                (Some(words), why) => assert!(why.as_ref().is_some_and(|why| why.contains(words)), "{why:?} {gate:?}"),
             }
         }
         let row = super::gate(open("manual", &[], false), &who("bob", Role::Operator), None);

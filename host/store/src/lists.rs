@@ -188,7 +188,7 @@ pub(crate) async fn reruns(pool: &SqlitePool, run: &RunId) -> Result<Vec<RunId>,
 /// The runs that are not over, the oldest first.
 pub(crate) async fn unfinished(pool: &SqlitePool) -> Result<Vec<UnfinishedRun>, StoreError> {
     let rows: Vec<(String, Option<String>, bool)> = sqlx::query_as(
-        "SELECT id, parent, status = 'waiting' FROM runs INDEXED BY runs_unfinished WHERE outcome IS NULL
+        "SELECT id, parent, status IN ('blocked', 'waiting') FROM runs INDEXED BY runs_unfinished WHERE outcome IS NULL
          ORDER BY created_at_ms, id",
     )
     .fetch_all(pool)

@@ -72,7 +72,9 @@ pub(crate) async fn runs(app: &App, args: RunsArgs) -> anyhow::Result<Exit> {
         let state = match run.outcome {
             Some(outcome) => format!("{} {outcome}", mark(outcome)),
             None if host.is_claimed(&run.id) => format!("▶ {}", run.status),
-            None if run.status == RunStatus::Waiting => style::paint(style::WARNING, "? waits (windlass gates)"),
+            None if matches!(run.status, RunStatus::Blocked | RunStatus::Waiting) => {
+                style::paint(style::WARNING, format_args!("? {} (windlass gates)", run.status))
+            }
             None => match open_sub_run(&host, &run.id).await? {
                 Some(sub_run) => style::paint(style::WARNING, format_args!("? waits for {sub_run}")),
                 None => style::paint(style::WARNING, "? left unfinished"),

@@ -71,7 +71,7 @@ pub(crate) struct RunChange {
     pub id: String,
     /// The pipeline's name.
     pub workflow: String,
-    /// `queued`, `running`, `waiting`, `cancelling` or `finished`.
+    /// As of a run in a list.
     pub status: String,
     /// How it ended.
     pub outcome: Option<String>,

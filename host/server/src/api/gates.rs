@@ -50,9 +50,11 @@ pub(crate) struct GateRow {
     pub otherwise: Option<String>,
     /// The votes so far.
     pub votes: Vec<VoteRow>,
-    /// Whether who asks may decide it.
+    /// Whether who asks may approve it, or answer its question.
     pub may_decide: bool,
-    /// Why not, in words.
+    /// Whether who asks may reject it: who began the run may, even where approving is for others. Never true of a question.
+    pub may_reject: bool,
+    /// Why `may_decide` is false, in words.
     pub why_not: Option<String>,
 }
 

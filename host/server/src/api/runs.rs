@@ -45,7 +45,7 @@ pub(crate) struct RunRow {
     pub workflow: String,
     /// The pipeline's version, where it was begun from one that is deployed here.
     pub version: Option<u32>,
-    /// `queued`, `running`, `waiting`, `cancelling` or `finished`.
+    /// `queued` (for its turn), `running`, `blocked` (a person is asked), `waiting` (for a gate's time), `cancelling` or `finished`.
     pub status: String,
     /// How it ended: `succeeded`, `failed`, `error`, `timed-out`, `cancelled`, `lost`, `rejected`.
     pub outcome: Option<String>,
@@ -243,7 +243,7 @@ pub(crate) struct Visit {
 pub(crate) struct StepView {
     /// Its name.
     pub name: String,
-    /// One word: `pending`, `running`, `retrying`, `blocked` (at a gate), `undecided`, or its outcome when it is over.
+    /// One word: `pending`, `running`, `retrying`, `blocked` (a gate asks people), `waiting` (for a gate's time), `undecided`, or its outcome when it is over.
     pub status: String,
     /// How it ended.
     pub outcome: Option<String>,

@@ -97,7 +97,7 @@ function Shown({ run }: { run: RunAnswer }) {
   const navigate = route.useNavigate()
   const hash = useLocation({ select: (location) => location.hash })
   const place = parsePlace(hash)
-  const status = runStatus(run, run.gates.length)
+  const status = runStatus(run)
   const steps = useMemo(() => toRunView(run), [run])
   const selected = place?.step ?? interesting(steps, run.culprit?.step)
   const selection = place?.from === undefined ? undefined : { from: place.from, to: place.to ?? place.from }

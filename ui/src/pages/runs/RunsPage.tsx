@@ -15,7 +15,7 @@ const route = getRouteApi('/shell/runs/')
 const PAGE = 50
 const ANY = ' any'
 
-const STANDS = ['queued', 'running', 'waiting', 'cancelling'] as const
+const STANDS = ['queued', 'running', 'blocked', 'waiting', 'cancelling'] as const
 const ENDED = ['succeeded', 'failed', 'error', 'timed-out', 'cancelled', 'lost', 'rejected'] as const
 
 export function RunsPage() {

@@ -23,16 +23,17 @@ import { useCrumb } from '@/app/Crumbs'
 import { MayButton, useMay } from '@/app/may'
 import { Page } from '@/app/Page'
 import { JsonSchemaForm } from '@/forms/JsonSchemaForm'
+import { short } from '@/pages/runs/model'
 import { Badge } from '@/ui/Badge'
 import { Button, IconButton } from '@/ui/Button'
 import { CopyButton } from '@/ui/CopyButton'
 import { Field, Input } from '@/ui/inputs'
-import { CliTwin, Confirm, FormDialog, Menu, MenuItem, MenuSeparator } from '@/ui/overlays'
+import { CliTwin, Confirm, FormDialog, Menu, MenuItem } from '@/ui/overlays'
 import { Card, EmptyState, ErrorState, Fact, Facts, Skeleton } from '@/ui/places'
 import { Table } from '@/ui/Table'
 import { Duration, Time } from '@/ui/Time'
 import { toast } from '@/ui/toast'
-import { before, configLines, latency, splitSchema, type Config, type Deployment, type Environment } from './model'
+import { before, configLines, latency, sharedStart, splitSchema, type Config, type Deployment, type Environment } from './model'
 import { curl, DeploymentState, EnvironmentState, useTest } from './parts'
 import ui from '@/ui/ui.module.css'
 import css from './environments.module.css'
@@ -57,7 +58,32 @@ function Message({ text }: { text: string }) {
   )
 }
 
-function Current({ environment }: { environment: Environment }) {
+/** A run by its number, as a way to it. */
+const InRun = ({ id }: { id: string }) => (
+  <Link to="/runs/$run" params={{ run: id }}>
+    <code>{short(id)}</code>
+  </Link>
+)
+
+/** What is not the same in two images: what they share in the beginning is said once, faintly. */
+function Difference({ from, to }: { from: string; to: string }) {
+  const shared = sharedStart(from, to)
+  return (
+    <code>
+      <span className="muted">{from.slice(0, shared)}</span>
+      {from.slice(shared)}
+    </code>
+  )
+}
+
+interface CurrentProps {
+  environment: Environment
+  /** What a rollback would go back to. */
+  earlier: Deployment | undefined
+  onRollback: () => void
+}
+
+function Current({ environment, earlier, onRollback }: CurrentProps) {
   const { current } = environment
   if (current == null) {
     return (
@@ -67,7 +93,19 @@ function Current({ environment }: { environment: Environment }) {
     )
   }
   return (
-    <Card title="Deployed now" actions={<DeploymentState state={current.status} />}>
+    <Card
+      title="Deployed now"
+      actions={
+        <>
+          <DeploymentState state={current.status} />
+          {earlier !== undefined && (
+            <MayButton needs="operator" size="small" icon={<Undo2 aria-hidden />} onClick={onRollback}>
+              Roll back…
+            </MayButton>
+          )}
+        </>
+      }
+    >
       <div className={css.fields}>
         <div className={css.image}>
           <code>{current.image}</code>
@@ -85,13 +123,18 @@ function Current({ environment }: { environment: Environment }) {
             {current.run != null && (
               <>
                 {' '}
-                in run <code>{current.run}</code>
+                in run <InRun id={current.run} />
               </>
             )}
           </Fact>
           <Fact name="Deploy id">
             <code>{current.deploy_id}</code>
           </Fact>
+          {earlier !== undefined && (
+            <Fact name="Before it">
+              <Difference from={earlier.image} to={current.image} />
+            </Fact>
+          )}
         </Facts>
       </div>
     </Card>
@@ -279,6 +322,7 @@ function Deployments({ environment, deployments }: { environment: Environment; d
                 <span className={css.inline}>
                   <code>{deployment.image}</code>
                   {deployment.id === environment.current?.id && <Badge tone="accent">now</Badge>}
+                  {deployment.kind === 'rollback' && <Badge icon={<Undo2 aria-hidden />}>rollback</Badge>}
                 </span>
                 <span className={css.small}>{deployment.message}</span>
               </span>
@@ -297,11 +341,22 @@ function Deployments({ environment, deployments }: { environment: Environment; d
             cell: (deployment) => (
               <span className={css.rowName}>
                 {deployment.by}
-                {deployment.run != null && <span className={css.small}>run {deployment.run}</span>}
+                {deployment.run != null && (
+                  <span className={css.small}>
+                    in run <InRun id={deployment.run} />
+                  </span>
+                )}
               </span>
             ),
           },
           { key: 'at', name: 'When', stacked: 'When', cell: (deployment) => <Time at={deployment.at_ms} /> },
+          {
+            key: 'took',
+            name: 'Took',
+            stacked: 'Took',
+            end: true,
+            cell: (deployment) => <Duration from={deployment.at_ms} to={deployment.ended_at_ms} />,
+          },
         ]}
       />
     </Card>
@@ -314,7 +369,6 @@ function Loaded({ environment }: { environment: Environment }) {
   const navigate = useNavigate()
   const [doing, setDoing] = useState<Doing>()
   const admin = useMay('admin')
-  const operator = useMay('operator')
   const testing = useTest(environment)
   const deployments = useDeployments(environment.id)
   const earlier = before(deployments.rows ?? [], environment.current)
@@ -393,15 +447,6 @@ function Loaded({ environment }: { environment: Environment }) {
             }
           >
             <MenuItem
-              icon={<Undo2 aria-hidden />}
-              disabled={!operator.may || earlier === undefined}
-              end={earlier === undefined ? 'nothing before' : undefined}
-              onSelect={() => setDoing('rollback')}
-            >
-              Roll back…
-            </MenuItem>
-            <MenuSeparator />
-            <MenuItem
               danger
               icon={<Trash2 aria-hidden />}
               disabled={!admin.may}
@@ -416,7 +461,7 @@ function Loaded({ environment }: { environment: Environment }) {
     >
       <div className={css.columns}>
         <div className={css.stack}>
-          <Current environment={environment} />
+          <Current environment={environment} earlier={earlier} onRollback={() => setDoing('rollback')} />
           <Deployments environment={environment} deployments={deployments} />
         </div>
         <div className={css.stack}>

@@ -33,9 +33,8 @@ import { Notice } from '@/ui/Notice'
 import { around, diff } from './diff'
 import { planAsRun } from './graph'
 import { RunDialog } from './RunDialog'
-import { Sparkline } from './Sparkline'
+import { Trend } from './Trend'
 import { Triggers } from './Triggers'
-import { percent, took } from './words'
 import css from './pipelines.module.css'
 
 const route = getRouteApi('/shell/pipelines/$name/')
@@ -124,24 +123,7 @@ export function PipelinePage() {
               </ul>
             </Notice>
           )}
-          <div className={css.stats}>
-            <div className={css.stat}>
-              <span>Last runs</span>
-              {data ? <Sparkline runs={data.recent} /> : <Skeleton height={24} width={90} />}
-            </div>
-            <div className={css.stat}>
-              <span>Succeeds</span>
-              <strong>{data ? percent(data.success_rate) : <Skeleton width={60} height={20} />}</strong>
-            </div>
-            <div className={css.stat}>
-              <span>Median</span>
-              <strong>{data ? took(data.median_ms) : <Skeleton width={60} height={20} />}</strong>
-            </div>
-            <div className={css.stat}>
-              <span>95 % within</span>
-              <strong>{data ? took(data.p95_ms) : <Skeleton width={60} height={20} />}</strong>
-            </div>
-          </div>
+          <Trend pipeline={data} />
           <Tabs
             label="The pipeline"
             value={tab}

@@ -3,9 +3,11 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { Play, X } from 'lucide-react'
 import { asRows, byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
+import { useSession } from '@/app/may'
 import { Page } from '@/app/Page'
 import { defined } from '@/lib/defined'
 import { Button, Card, CliTwin, EmptyState, Input, Select, StatusBadge, Switch } from '@/ui'
+import { Trend } from '@/pages/pipelines/Trend'
 import { TRIGGERS, triggerWords } from './model'
 import { RunTable } from './RunTable'
 import type { RunsSearch } from './routes'
@@ -27,6 +29,7 @@ export function RunsPage() {
   const filtered = Object.keys(search).length > 0
   return (
     <Page title="Runs" actions={<CliTwin command="windlass runs" />}>
+      <Chips search={search} />
       <div className={css.filters}>
         <div className={css.filter}>
           <Input
@@ -74,6 +77,7 @@ export function RunsPage() {
           </Button>
         )}
       </div>
+      {search.workflow !== undefined && <PipelineTrend name={search.workflow} />}
       <Card flush>
         <RunTable
           {...asRows(runs)}
@@ -100,6 +104,52 @@ export function RunsPage() {
         />
       </Card>
     </Page>
+  )
+}
+
+/** What people look for most, a click away. Each is an address of its own. */
+function Chips({ search }: { search: RunsSearch }) {
+  const self = useSession().data?.user.name
+  const chips: [string, RunsSearch][] = [
+    ['All', {}],
+    ...(self === undefined ? [] : [['Mine', { by: self }] as [string, RunsSearch]]),
+    ['Running', { status: 'running' }],
+    ['Blocked', { status: 'blocked' }],
+    ['Failed', { status: 'failed' }],
+  ]
+  // A pipeline that was chosen stays chosen.
+  const kept = defined({ workflow: search.workflow })
+  const same = (a: RunsSearch, b: RunsSearch) =>
+    JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort())
+  return (
+    <nav className={css.chips} aria-label="Filters">
+      {chips.map(([label, wanted]) => {
+        const to = { ...kept, ...wanted }
+        return (
+          <Link
+            key={label}
+            to="/runs"
+            search={to}
+            replace
+            className={css.chip}
+            activeProps={{}}
+            aria-current={same(search, to) ? 'true' : undefined}
+          >
+            {label}
+          </Link>
+        )
+      })}
+    </nav>
+  )
+}
+
+/** How the pipeline that was chosen does. Text that is no pipeline's name has no trend. */
+function PipelineTrend({ name }: { name: string }) {
+  const { data, isError } = $api.useQuery('get', '/api/v1/workflows/{name}', { params: { path: { name } } })
+  return isError ? null : (
+    <div className={css.trend}>
+      <Trend pipeline={data} />
+    </div>
   )
 }
 

@@ -110,7 +110,7 @@ export function LogView(props: LogViewProps) {
   const later = useDeferredValue(version)
   const whole = total <= READ_UP_TO
   const problems = useMemo(
-    () => (!whole ? [] : findProblems(linesHere(store, total).map(({ line, text }) => ({ line, text: plain(text) })))),
+    () => (whole ? findProblems(linesHere(store, total).filter(isOutput).map(asPlain)) : []),
     // eslint-disable-next-line react-hooks/exhaustive-deps -- as above
     [store, later, whole],
   )
@@ -444,6 +444,10 @@ export function LogView(props: LogViewProps) {
     </div>
   )
 }
+
+/** Only what tools print counts, and not what is said about them. */
+const isOutput = ({ stream }: LogLine): boolean => stream === 'stdout' || stream === 'stderr'
+const asPlain = ({ line, text }: LogLine) => ({ line, text: plain(text) })
 
 /** The lines of a log that are here, up to as many as are read whole. */
 function linesHere(store: LogStore, total: number): LogLine[] {

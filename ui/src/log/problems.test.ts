@@ -35,6 +35,7 @@ describe('problems', () => {
       'tests/test_a.py:12: AssertionError\nFAILED tests/test_a.py::test_a - assert 1 == 2\nERROR tests/test_b.py - ImportError: no',
       ['1 error tests/test_a.py:12 AssertionError', '3 error tests/test_b.py ImportError: no'],
     ],
+    ['a command that is echoed', '$ echo "a.c:1:2: error: no"; echo a.c:1:2: error: no', []],
     ['nothing', 'error: see above\n0 errors\nthe error: none\nhttp://a:80/: warning\n12:30:01 error in time\n--> a.rs:1:1', []],
   ])('%s', (_, text, expected) => expect(find(text)).toEqual(expected))
 

@@ -26,6 +26,8 @@ interface Text {
 
 const LONGEST = 1_000 // characters: no tool's line is longer, and patterns over a minified file would take long
 
+const ECHO = '$ ' // before a command that is about to run: what stands in it was not printed yet
+
 const place = (file: string | undefined, at: string | undefined) => ({
   ...(file !== undefined && file !== '' && { file }),
   ...(at !== undefined && Number(at) > 0 && { at: Number(at) }),
@@ -105,6 +107,7 @@ export function findProblems(lines: Iterable<Text>): Problem[] {
   // A summary repeats what the tracebacks above it said.
   const told = new Set<string>()
   for (const { line, text: whole } of lines) {
+    if (whole.startsWith(ECHO)) continue
     const text = whole.length > LONGEST ? whole.slice(0, LONGEST) : whole
     const at: RegExpExecArray | null = rust ? RUST_PLACE.exec(text) : null
     if (rust && at) problems.push({ ...rust, ...place(at[1], at[2]) })

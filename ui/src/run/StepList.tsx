@@ -7,7 +7,7 @@ import { Badge, StatusBadge } from '@/ui/Badge'
 import { IconButton } from '@/ui/Button'
 import { Input } from '@/ui/inputs'
 import { EmptyState } from '@/ui/places'
-import { isFailure, isOver, STATUS } from '@/ui/status'
+import { isFailure, STATUS } from '@/ui/status'
 import { Duration } from '@/ui/Time'
 import { endedMs, nextFailure, startedMs, type RunViewProps, type StepView } from './model'
 import css from './run.module.css'
@@ -171,9 +171,7 @@ function StepRow(props: {
         {step.allowed && <Badge>may fail</Badge>}
         {step.carriedFrom !== undefined && <Badge>taken over</Badge>}
       </span>
-      <span className={css.stepTime}>
-        {step.attempts.length > 0 && <Duration from={startedMs(step)} to={isOver(step.status) ? endedMs(step) : undefined} />}
-      </span>
+      <span className={css.stepTime}>{step.attempts.length > 0 && <Duration from={startedMs(step)} to={endedMs(step)} />}</span>
       {step.why !== undefined && <span className={css.why}>{step.why}</span>}
     </button>
   )

@@ -7,8 +7,8 @@ import { absolute, duration } from '@/lib/time'
 import { RunGraph } from '@/run/RunGraph'
 import { StepList } from '@/run/StepList'
 import { Button, Card, CopyButton, ErrorState, IconButton, Skeleton, StatusBadge, Time } from '@/ui'
-import { asOf, stepNamed, type HistoryRow } from './history'
-import { toRunView, type RunAnswer } from './model'
+import { stepNamed, viewAsOf, type HistoryRow } from './history'
+import type { RunAnswer } from './model'
 import css from './runs.module.css'
 
 const PAGE = 200 // events of one request; the server gives no more
@@ -89,7 +89,7 @@ interface TravelProps {
 /** A slider over the events, with the run as it stood. */
 function Travel({ run, events, index, onGo, more }: TravelProps) {
   const [selected, setSelected] = useState<string>()
-  const then = useMemo(() => toRunView(asOf(run, events.slice(0, index + 1))), [run, events, index])
+  const then = useMemo(() => viewAsOf(run, events.slice(0, index + 1)), [run, events, index])
   const event = events[index]
   const last = events.length - 1
   if (event === undefined) return null

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { asOf, type HistoryRow } from './history'
+import { asOf, viewAsOf, type HistoryRow } from './history'
 import { toRunView, type RunAnswer } from './model'
 
 const attempt = (number: number, from: number, to: number, outcome: string) => ({
@@ -88,6 +88,13 @@ it('has gone nowhere that it went later', () => {
     [1, true, 0],
     [0, false, undefined],
   ])
+})
+
+it('has taken as long as it had by then', () => {
+  const took = (events: number) => viewAsOf(run, history.slice(0, events)).steps[0]?.attempts.map((each) => each.endedMs)
+  expect(took(2)).toEqual([1])
+  expect(took(4)).toEqual([10, 20])
+  expect(took(12)).toEqual([10, 30])
 })
 
 it('is at its end what it is now', () => expect(asOf(run, history).visits).toEqual(run.visits))

@@ -2,7 +2,8 @@
 // only the engine knows its rules; so what the answer does not keep, such as why a step waited then, is left out. Facts of one commit
 // have one time and are seen together.
 import type { components } from '@/api/schema'
-import type { RunAnswer } from './model'
+import type { RunView } from '@/run/model'
+import { toRunView, type RunAnswer } from './model'
 
 type Api = components['schemas']
 export type HistoryRow = Api['HistoryRow']
@@ -88,5 +89,18 @@ export function asOf(run: RunAnswer, happened: readonly HistoryRow[]): RunAnswer
     culprit: finished ? (run.culprit ?? null) : null,
     reason: finished ? (run.reason ?? null) : null,
     actions: [],
+  }
+}
+
+/** The same as the views see it: what ran then has taken as long as it had by then. */
+export function viewAsOf(run: RunAnswer, happened: readonly HistoryRow[]): RunView {
+  const view = toRunView(asOf(run, happened))
+  const at = happened.at(-1)?.at_ms
+  return {
+    ...view,
+    steps: view.steps.map((step) => ({
+      ...step,
+      attempts: step.attempts.map((attempt) => ({ ...attempt, endedMs: attempt.endedMs ?? at })),
+    })),
   }
 }

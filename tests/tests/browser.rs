@@ -1,5 +1,5 @@
-//! A newcomer's day, in a real browser against a real server, registry and container engine: `ui/e2e/day.mjs` does it, here is what it
-//! needs. Pictures of what it saw are kept in `target/browser`, for people.
+//! Days in a real browser against a real server, registry and container engine: `ui/e2e` has what is done, here is what it needs.
+//! Pictures of what was seen are kept in `target/browser`, for people.
 
 #![allow(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
 
@@ -39,12 +39,20 @@ fn a_newcomers_day() {
         let folder = author(project.folder(), version, change);
         project.windlass(["plugin".as_ref(), "publish".as_ref(), folder.as_os_str()]).ok();
     }
-    let server = Server::with(project, &[]);
-    let pictures = root().join("target/browser");
+    browse("day", &Server::with(project, &[]));
+}
+
+#[test]
+fn a_working_day() {
+    browse("work", &Server::start());
+}
+
+/// Plays one of the scripts in `ui/e2e`.
+fn browse(script: &str, server: &Server) {
+    let pictures = root().join("target/browser").join(script);
     let _ = fs::remove_dir_all(&pictures);
-    fs::create_dir_all(&pictures).unwrap();
     let status = Command::new("node")
-        .arg(root().join("ui/e2e/day.mjs"))
+        .arg(root().join(format!("ui/e2e/{script}.mjs")))
         .env("WINDLASS_URL", server.url())
         .env("WINDLASS_KEY", server.key())
         .env("IMAGE", IMAGE)
@@ -53,7 +61,7 @@ fn a_newcomers_day() {
         .expect("node starts; scripts/setup-node.sh says what is needed");
     assert!(
         status.success(),
-        "the day went wrong; what it printed is above, and pictures are in {}",
+        "{script}.mjs went wrong; what it printed is above, and pictures are in {}",
         pictures.display()
     );
 }

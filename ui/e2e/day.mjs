@@ -1,75 +1,9 @@
 // A newcomer's day: sign in, find a plugin, read what it may, install it, write a pipeline, run it, approve, repeat what failed, make an
-// environment, and refuse an update that asks for more. Started by tests/tests/browser.rs, which gives it a server:
-//
-//   WINDLASS_URL, WINDLASS_KEY  the server, and its administrator's key
-//   IMAGE                       an image that the container engine has
-//   PICTURES                    where pictures of each page are kept
-//
-// Every page that it comes to is looked at by axe in both themes. One serious finding, or one error in the browser's console, and the day
-// has gone wrong.
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { chromium } from 'playwright-core'
+// environment, and refuse an update that asks for more. Started by tests/tests/browser.rs, which gives it a server, as `browser.mjs` says,
+// and IMAGE, an image that the container engine has.
+import { button, fail, link, look, page, PATIENCE, play, seen, signIn, step, url } from './browser.mjs'
 
-const { WINDLASS_URL: url, WINDLASS_KEY: key, IMAGE: image, PICTURES: pictures } = process.env
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const PATIENCE = Number(process.env.PATIENCE ?? 60_000) // milliseconds: two cores that do many other things, too
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split(
-    ' ',
-  ),
-})
-// Its own policy is on: what the pages do must be allowed by it.
-const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, colorScheme: 'light' })
-context.setDefaultTimeout(PATIENCE)
-const page = await context.newPage()
-const errors = []
-// What the server refuses on purpose is told by the browser, too: a sign-in without a session, a pipeline with an error.
-page.on('console', (message) => {
-  if (message.type() === 'error' && !/status of 4\d\d/.test(message.text())) errors.push(message.text())
-})
-page.on('pageerror', (error) => errors.push(error.message))
-
-let steps = 0
-const step = (words) => console.log(`${String((steps += 1)).padStart(2)}. ${words}`)
-const fail = (words) => {
-  throw new Error(words)
-}
-const seen = page.getByText.bind(page)
-const button = (name, options) => page.getByRole('button', { name, ...options })
-const link = (name, options) => page.getByRole('link', { name, ...options })
-
-let pictured = 0
-/** A picture of the page, and what axe says of it, in both themes; and whether it fits a phone. */
-async function look(name) {
-  for (const colorScheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    await page.waitForTimeout(150) // the colours' own transition
-    await page.screenshot({ path: `${pictures}/${String(pictured).padStart(2, '0')}-${name}-${colorScheme}.png` })
-    // By the debugger: the page's own policy allows no script of ours, as it should be.
-    await page.evaluate(axe)
-    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))
-    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    for (const { id, help, nodes } of serious) {
-      errors.push(
-        `axe, ${name}, ${colorScheme}: ${id}: ${help}: ${nodes
-          .slice(0, 3)
-          .map((node) => node.html.slice(0, 160))
-          .join(' | ')}`,
-      )
-    }
-  }
-  await page.emulateMedia({ colorScheme: 'light' })
-  await page.setViewportSize({ width: 360, height: 740 })
-  await page.waitForTimeout(150)
-  await page.screenshot({ path: `${pictures}/${String(pictured).padStart(2, '0')}-${name}-phone.png` })
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-  if (wide > 0) errors.push(`${name}: at 360 px the page is ${wide} px too wide`)
-  await page.setViewportSize({ width: 1360, height: 900 })
-  pictured += 1
-}
+const { IMAGE: image } = process.env
 
 const editor = () => page.locator('.cm-content')
 /** Writes into the editor as a person who pastes does. */
@@ -82,10 +16,8 @@ async function write(text) {
 const day = async () => {
   step('sign in with the key that the first start has printed')
   await page.goto(`${url}/runs?status=running`)
-  await page.getByRole('radio', { name: 'Key' }).or(button('Key')).first().click()
-  await page.getByLabel('Key', { exact: true }).last().fill(key)
   await look('sign-in')
-  await button('Sign in').click()
+  await signIn()
   await page.waitForURL(/\/runs\?status=running/) // the address that was wanted outlives the sign-in
   await look('runs-empty')
 
@@ -260,14 +192,4 @@ steps:
       commands: [echo shipping, exit 3]
 `
 
-let wrong
-try {
-  await day()
-} catch (error) {
-  wrong = error
-  await page.screenshot({ path: `${pictures}/where-it-went-wrong.png`, fullPage: true }).catch(() => undefined)
-  console.error(`\nIn step ${steps}, at ${page.url()}:\n${error.message}`)
-}
-for (const error of errors) console.error(`- ${error}`)
-await browser.close()
-process.exit(wrong || errors.length > 0 ? 1 : 0)
+await play(day)

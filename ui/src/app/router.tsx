@@ -45,6 +45,8 @@ export const router = createRouter({
   defaultErrorComponent: PageError,
   defaultNotFoundComponent: NotFound,
   scrollRestoration: true,
+  // What a route does not know of an address, or cannot read, is taken out of it. Without this, it would reach the page as it is written.
+  search: { strict: true },
 })
 
 declare module '@tanstack/react-router' {

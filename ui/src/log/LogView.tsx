@@ -5,10 +5,25 @@
 // proportionally, and the wheel and the keys move by real pixels.
 //
 // Following: as long as the end is in view, it stays in view. Scrolling up lets go; the button, or scrolling to the end, takes hold.
-import { ArrowDown, ChevronDown, ChevronRight, ChevronUp, Clock, Download, Search, Terminal, WrapText, X } from 'lucide-react'
+import {
+  ArrowDown,
+  ChevronDown,
+  ChevronRight,
+  ChevronUp,
+  Clock,
+  Download,
+  Info,
+  OctagonAlert,
+  Search,
+  Terminal,
+  TriangleAlert,
+  WrapText,
+  X,
+} from 'lucide-react'
 import {
   memo,
   useCallback,
+  useDeferredValue,
   useEffect,
   useLayoutEffect,
   useMemo,
@@ -20,6 +35,7 @@ import {
   type MouseEvent,
   type ReactNode,
 } from 'react'
+import { useShortcuts, type Shortcut } from '@/app/keys'
 import { Button, IconButton } from '@/ui/Button'
 import { CopyButton } from '@/ui/CopyButton'
 import { Input } from '@/ui/inputs'
@@ -30,6 +46,7 @@ import { findGroups, heading, type Group } from './groups'
 import { Heights } from './heights'
 import { formatPlace, lineOf, rowCount, rowOf, type Hidden } from './rows'
 import { find, type Found } from './find'
+import { findProblems, nextProblem, placeIn, type Level, type Problem } from './problems'
 import type { LogLine, LogStore } from './store'
 import css from './log.module.css'
 
@@ -37,7 +54,7 @@ const ROW = 20 // pixels of a line that is not wrapped; the style sheet has it, 
 const TALLEST = 8_000_000 // pixels; Chromium and Firefox draw no element reliably that is much higher
 const OVERSCAN = 20 // rows above and below the view
 const NEAR_END = 24 // pixels from the end that still count as the end
-const GROUPS_UP_TO = 20_000 // lines; a longer log is not read whole only to find its groups
+const READ_UP_TO = 20_000 // lines; a longer log is not read whole only to find its groups and problems
 
 export type Stamps = 'off' | 'relative' | 'absolute'
 
@@ -84,16 +101,21 @@ export function LogView(props: LogViewProps) {
   const [hit, setHit] = useState(0)
 
   // Groups: of all lines where the log is short, otherwise of those that are here and in view.
-  const groups = useMemo(() => {
-    const here: LogLine[] = []
-    const last = Math.min(total, GROUPS_UP_TO)
-    for (let number = 1; number <= last; number += 1) {
-      const line = store.line(number)
-      if (line) here.push(line)
-    }
-    return findGroups(here)
+  const groups = useMemo(
+    () => findGroups(linesHere(store, total)),
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the store's version says when its lines changed
-  }, [store, version, total])
+    [store, version, total],
+  )
+  // Problems: of logs that are short enough to be here whole, so that their count is the count. What is printed comes first.
+  const later = useDeferredValue(version)
+  const whole = total <= READ_UP_TO
+  const problems = useMemo(
+    () => (whole ? findProblems(linesHere(store, total).filter(isOutput).map(asPlain)) : []),
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- as above
+    [store, later, whole],
+  )
+  const byLine = useMemo(() => new Map(problems.map((problem) => [problem.line, problem])), [problems])
+  const [problemAt, setProblemAt] = useState<number>()
   const byHeading = useMemo(() => new Map(groups.map((group) => [group.from, group])), [groups])
   const isOpen = useCallback(
     (group: Group) => folded.get(group.from) ?? (group.open || props.failed === true || group.to === Infinity),
@@ -213,7 +235,7 @@ export function LogView(props: LogViewProps) {
 
   useEffect(() => {
     if (rows > 0) store.ensure(lineOf(first, hidden), lineOf(last, hidden))
-    if (total <= GROUPS_UP_TO) store.ensure(1, total)
+    if (total <= READ_UP_TO) store.ensure(1, total)
   }, [store, first, last, hidden, rows, total, version])
 
   // ---- Finding
@@ -235,6 +257,27 @@ export function LogView(props: LogViewProps) {
     setHit(next)
     reveal(hits.lines[next] ?? 1)
   }
+
+  const goProblem = (by: 1 | -1, level?: Level) => {
+    const next = nextProblem(level === undefined ? problems : problems.filter((each) => each.level === level), problemAt, by)
+    if (!next) return
+    setProblemAt(next.line)
+    reveal(next.line)
+  }
+  const latestGo = useRef(goProblem)
+  useEffect(() => {
+    latestGo.current = goProblem
+  })
+  useShortcuts(
+    useMemo<Shortcut[]>(
+      () => [
+        { keys: 'e', does: 'Next problem in the log', group: 'A log', run: () => latestGo.current(1) },
+        { keys: 'E', does: 'Problem before', group: 'A log', run: () => latestGo.current(-1) },
+        { keys: 's', does: 'Find in the log', group: 'A log', run: () => setFinding(true) },
+      ],
+      [],
+    ),
+  )
 
   const keys = (event: KeyboardEvent<HTMLDivElement>) => {
     const box = scroller.current
@@ -287,7 +330,8 @@ export function LogView(props: LogViewProps) {
         startedMs={props.startedMs}
         chosen={selection !== undefined && number >= selection.from && number <= selection.to}
         words={hits.words}
-        current={hits.lines[hit] === number}
+        current={hits.lines[hit] === number || problemAt === number}
+        problem={byLine.get(number)}
         group={group}
         open={group !== undefined && isOpen(group)}
         onFold={fold}
@@ -310,7 +354,10 @@ export function LogView(props: LogViewProps) {
   return (
     <div className={css.log}>
       <div className={css.bar}>
-        <div className={css.title}>{props.title}</div>
+        <div className={css.title}>
+          {props.title}
+          <ProblemCounts problems={problems} onGo={(level) => goProblem(1, level)} />
+        </div>
         {selection && <CopyButton text={chosenText} label={`Copy ${selection.to - selection.from + 1} lines`} />}
         {finding ? (
           <Finder
@@ -398,6 +445,20 @@ export function LogView(props: LogViewProps) {
   )
 }
 
+/** Only what tools print counts, and not what is said about them. */
+const isOutput = ({ stream }: LogLine): boolean => stream === 'stdout' || stream === 'stderr'
+const asPlain = ({ line, text }: LogLine) => ({ line, text: plain(text) })
+
+/** The lines of a log that are here, up to as many as are read whole. */
+function linesHere(store: LogStore, total: number): LogLine[] {
+  const here: LogLine[] = []
+  for (let number = 1; number <= Math.min(total, READ_UP_TO); number += 1) {
+    const line = store.line(number)
+    if (line) here.push(line)
+  }
+  return here
+}
+
 function CommandButton({ command }: { command: string }) {
   return <CopyButton text={command} label={`Copy: ${command}`} />
 }
@@ -414,6 +475,7 @@ interface RowProps {
   chosen: boolean
   words: string
   current: boolean
+  problem: Problem | undefined
   group: Group | undefined
   open: boolean
   row: number
@@ -423,7 +485,7 @@ interface RowProps {
 }
 
 const Row = memo(function Row(props: RowProps) {
-  const { number, line, group, measure, row } = props
+  const { number, line, problem, group, measure, row } = props
   const element = useRef<HTMLDivElement>(null)
   useLayoutEffect(() => measure?.(row, element.current))
   return (
@@ -434,6 +496,7 @@ const Row = memo(function Row(props: RowProps) {
       data-chosen={props.chosen || undefined}
       data-hit={props.current || undefined}
       data-stream={line?.stream}
+      data-level={problem?.level}
       data-line={number}
     >
       <a
@@ -456,7 +519,8 @@ const Row = memo(function Row(props: RowProps) {
         </button>
       ) : (
         <span className={css.text}>
-          <Text text={line.text} words={props.words} />
+          {problem?.shown !== undefined && <LevelIcon level={problem.level} />}
+          <Text text={problem?.shown ?? line.text} words={props.words} problem={problem} />
         </span>
       )}
     </div>
@@ -489,12 +553,62 @@ function look(piece: Piece): CSSProperties | undefined {
   }
 }
 
-function Text({ text, words }: { text: string; words: string }) {
-  return pieces(text).map((piece, index) => (
-    <span key={index} style={look(piece)}>
-      <Marked text={piece.text} words={words} />
-    </span>
-  ))
+function Text({ text, words, problem }: { text: string; words: string; problem?: Problem | undefined }) {
+  const all = pieces(text)
+  const place = problem && placeIn(all.map((piece) => piece.text).join(''), problem)
+  let from = 0
+  return all.map((piece, index) => {
+    const at = from
+    from += piece.text.length
+    // A piece of one look is cut where the place begins and ends.
+    const cut = (place ?? []).map((end) => Math.min(piece.text.length, Math.max(0, end - at)))
+    const [begin = 0, end = 0] = cut
+    return (
+      <span key={index} style={look(piece)}>
+        <Marked text={piece.text.slice(0, begin)} words={words} />
+        {end > begin && (
+          <span className={css.place}>
+            <Marked text={piece.text.slice(begin, end)} words={words} />
+          </span>
+        )}
+        <Marked text={piece.text.slice(end)} words={words} />
+      </span>
+    )
+  })
+}
+
+const LEVELS: Record<Level, { one: string; many: string; icon: typeof Info }> = {
+  error: { one: 'error', many: 'errors', icon: OctagonAlert },
+  warning: { one: 'warning', many: 'warnings', icon: TriangleAlert },
+  notice: { one: 'notice', many: 'notices', icon: Info },
+}
+
+function LevelIcon({ level }: { level: Level }) {
+  const { one, icon: Icon } = LEVELS[level]
+  return <Icon className={css.level} data-level={level} aria-label={one} />
+}
+
+/** How many problems there are; each count goes to the next of its kind. */
+function ProblemCounts({ problems, onGo }: { problems: readonly Problem[]; onGo: (level: Level) => void }) {
+  return (['error', 'warning'] as const).map((level) => {
+    const count = problems.filter((each) => each.level === level).length
+    if (count === 0) return null
+    const { one, many, icon: Icon } = LEVELS[level]
+    const words = `${count} ${count === 1 ? one : many}`
+    return (
+      <button
+        key={level}
+        type="button"
+        className={css.count}
+        data-level={level}
+        title={`${words}: go to the next (E)`}
+        onClick={() => onGo(level)}
+      >
+        <Icon aria-hidden />
+        {words}
+      </button>
+    )
+  })
 }
 
 /** Hits of the search, and what was masked. */

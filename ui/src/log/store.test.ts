@@ -40,6 +40,18 @@ describe('a log', () => {
     await settle()
     expect(asked).toEqual([[1, CHUNK]])
   })
+  it('reads on after it was closed', async () => {
+    const { asked, store } = counted(1_000)
+    store.ensure(1, 20)
+    store.close()
+    store.ensure(1, 20)
+    await settle()
+    expect(asked).toEqual([
+      [1, CHUNK],
+      [1, CHUNK],
+    ])
+    expect(store.line(1)?.text).toBe('line 1')
+  })
   it('asks only for the lines that came since', async () => {
     const { asked, store } = counted(100, false)
     store.ensure(1, 100)

@@ -57,7 +57,7 @@ export function createLogStore(source: LogSource): LogStore {
   const chunks = new Map<number, (LogLine | undefined)[]>()
   const pending = new Map<number, Promise<void>>()
   const listeners = new Set<() => void>()
-  const stop = new AbortController()
+  let stop = new AbortController()
   let state: Snapshot = { total: source.total, complete: source.complete, version: 0, error: undefined }
 
   const change = (next: Partial<Snapshot>) => {
@@ -87,19 +87,22 @@ export function createLogStore(source: LogSource): LogStore {
     const first = index * CHUNK + 1
     const last = Math.min(state.total, first + CHUNK - 1)
     const chunk = hold(index)
+    const { signal } = stop
     let from = first
     while (from <= last && chunk[from - first]) from += 1
     if (from > last) return Promise.resolve()
     const answer = source
-      .getRange(from, last, stop.signal)
+      .getRange(from, last, signal)
       .then((lines) => {
         put(lines)
         change({ error: undefined })
       })
       .catch((error: unknown) => {
-        if (!stop.signal.aborted) change({ error })
+        if (!signal.aborted) change({ error })
       })
-      .finally(() => pending.delete(index))
+      .finally(() => {
+        if (pending.get(index) === answer) pending.delete(index)
+      })
     pending.set(index, answer)
     return answer
   }
@@ -151,6 +154,11 @@ export function createLogStore(source: LogSource): LogStore {
       chunks.clear()
       change({ total: 0, complete: false, error: undefined })
     },
-    close: () => stop.abort(),
+    close: () => {
+      stop.abort()
+      pending.clear()
+      // A view that comes back, as views do while they are worked on, reads on.
+      stop = new AbortController()
+    },
   }
 }

@@ -260,7 +260,7 @@ function Node(props: { node: NodeBox; steps: readonly StepView[]; selected: bool
       </span>
       <span className={css.nodeTime}>
         {only ? (
-          only.attempts.length > 0 && <Duration from={startedMs(only)} to={isOver(only.status) ? endedMs(only) : undefined} />
+          only.attempts.length > 0 && <Duration from={startedMs(only)} to={endedMs(only)} />
         ) : (
           <>
             {done}/{steps.length}

@@ -7,22 +7,14 @@ import { Badge, StatusBadge } from '@/ui/Badge'
 import { IconButton } from '@/ui/Button'
 import { Input } from '@/ui/inputs'
 import { EmptyState } from '@/ui/places'
-import { isFailure, isOver, STATUS } from '@/ui/status'
+import { isFailure, STATUS } from '@/ui/status'
 import { Duration } from '@/ui/Time'
-import { endedMs, nextFailure, startedMs, type RunView, type StepView } from './model'
+import { endedMs, nextFailure, startedMs, type RunViewProps, type StepView } from './model'
 import css from './run.module.css'
 
 type Row = { state: string } | { step: StepView }
 
-export function StepList({
-  run,
-  selected,
-  onSelect,
-}: {
-  run: RunView
-  selected: string | undefined
-  onSelect: (step: string) => void
-}) {
+export function StepList({ run, selected, onSelect }: RunViewProps) {
   const scroll = useRef<HTMLDivElement>(null)
   const filter = useRef<HTMLInputElement>(null)
   const [words, setWords] = useState('')
@@ -179,9 +171,7 @@ function StepRow(props: {
         {step.allowed && <Badge>may fail</Badge>}
         {step.carriedFrom !== undefined && <Badge>taken over</Badge>}
       </span>
-      <span className={css.stepTime}>
-        {step.attempts.length > 0 && <Duration from={startedMs(step)} to={isOver(step.status) ? endedMs(step) : undefined} />}
-      </span>
+      <span className={css.stepTime}>{step.attempts.length > 0 && <Duration from={startedMs(step)} to={endedMs(step)} />}</span>
       {step.why !== undefined && <span className={css.why}>{step.why}</span>}
     </button>
   )

@@ -6,22 +6,14 @@ import { EmptyState } from '@/ui/places'
 import { isOver, STATUS } from '@/ui/status'
 import { useNow } from '@/ui/Time'
 import { duration } from '@/lib/time'
-import { criticalPath, endedMs, startedMs, type RunView, type StepView } from './model'
+import { criticalPath, endedMs, startedMs, type RunViewProps, type StepView } from './model'
 import { ticks } from './scale'
 import css from './run.module.css'
 
 const ROW = 32
 const NAMES = 'clamp(120px, 24%, 280px)'
 
-export function Waterfall({
-  run,
-  selected,
-  onSelect,
-}: {
-  run: RunView
-  selected: string | undefined
-  onSelect: (step: string) => void
-}) {
+export function Waterfall({ run, selected, onSelect }: RunViewProps) {
   const scroll = useRef<HTMLDivElement>(null)
   const now = useNow(run.endedMs === undefined)
   const critical = useMemo(() => criticalPath(run.steps), [run.steps])

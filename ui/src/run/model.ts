@@ -51,6 +51,13 @@ export interface RunView {
   steps: readonly StepView[]
 }
 
+/** What each view of a run takes: the run, and the step that is chosen in all of them. */
+export interface RunViewProps {
+  run: RunView
+  selected: string | undefined
+  onSelect: (step: string) => void
+}
+
 export const startedMs = (step: StepView): number | undefined => step.attempts[0]?.startedMs
 export const endedMs = (step: StepView): number | undefined => step.attempts.at(-1)?.endedMs
 

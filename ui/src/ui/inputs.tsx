@@ -140,22 +140,12 @@ interface TickProps {
   help?: ReactNode
 }
 
-export function Checkbox({ checked, onChange, disabled = false, label, help }: TickProps) {
+/** What is switched, with its label and its help. */
+function Tick({ label, help, children }: Pick<TickProps, 'label' | 'help'> & { children: (control: object) => ReactNode }) {
   const id = useId()
   return (
     <div className={css.choice}>
-      <RadixCheckbox.Root
-        id={id}
-        className={css.check}
-        checked={checked}
-        disabled={disabled}
-        onCheckedChange={(next) => onChange(next === true)}
-        {...(help != null && { 'aria-describedby': `${id}-help` })}
-      >
-        <RadixCheckbox.Indicator>
-          <Check aria-hidden />
-        </RadixCheckbox.Indicator>
-      </RadixCheckbox.Root>
+      {children({ id, ...(help != null && { 'aria-describedby': `${id}-help` }) })}
       <div>
         <label htmlFor={id}>{label}</label>
         {help != null && (
@@ -168,31 +158,33 @@ export function Checkbox({ checked, onChange, disabled = false, label, help }: T
   )
 }
 
-export function Switch({ checked, onChange, disabled = false, label, help }: TickProps) {
-  const id = useId()
-  return (
-    <div className={css.choice}>
-      <RadixSwitch.Root
-        id={id}
-        className={css.switch}
+export const Checkbox = ({ checked, onChange, disabled = false, ...words }: TickProps) => (
+  <Tick {...words}>
+    {(control) => (
+      <RadixCheckbox.Root
+        className={css.check}
         checked={checked}
         disabled={disabled}
-        onCheckedChange={onChange}
-        {...(help != null && { 'aria-describedby': `${id}-help` })}
+        onCheckedChange={(next) => onChange(next === true)}
+        {...control}
       >
+        <RadixCheckbox.Indicator>
+          <Check aria-hidden />
+        </RadixCheckbox.Indicator>
+      </RadixCheckbox.Root>
+    )}
+  </Tick>
+)
+
+export const Switch = ({ checked, onChange, disabled = false, ...words }: TickProps) => (
+  <Tick {...words}>
+    {(control) => (
+      <RadixSwitch.Root className={css.switch} checked={checked} disabled={disabled} onCheckedChange={onChange} {...control}>
         <RadixSwitch.Thumb />
       </RadixSwitch.Root>
-      <div>
-        <label htmlFor={id}>{label}</label>
-        {help != null && (
-          <div className={css.help} id={`${id}-help`}>
-            {help}
-          </div>
-        )}
-      </div>
-    </div>
-  )
-}
+    )}
+  </Tick>
+)
 
 /** One of a few, side by side. */
 export function Segmented<T extends string>(props: {

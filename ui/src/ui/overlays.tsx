@@ -1,10 +1,11 @@
 // What opens over the page: dialogs, drawers, menus, popovers. Focus, Escape and scrolling are Radix's.
 import { Terminal, X } from 'lucide-react'
 import { AlertDialog, Dialog as RadixDialog, DropdownMenu, Popover as RadixPopover } from 'radix-ui'
-import type { ReactNode } from 'react'
+import { useId, type ReactNode } from 'react'
 import { cx } from '@/lib/cx'
 import { Button, IconButton } from './Button'
 import { CopyButton } from './CopyButton'
+import { ErrorState } from './places'
 import css from './ui.module.css'
 
 export interface DialogProps {
@@ -78,6 +79,58 @@ export function Dialog({ open, onOpenChange, wide, ...panel }: DialogProps) {
   )
 }
 
+export interface FormDialogProps extends Pick<DialogProps, 'title' | 'description' | 'wide'> {
+  /** The verb of the button that does it, and of the Enter key. */
+  action: string
+  icon?: ReactNode
+  onSubmit: () => void
+  onClose: () => void
+  busy: boolean
+  /** Whether it cannot be sent as it is filled in. */
+  disabled?: boolean
+  /** What the server said of what was sent. */
+  error: unknown
+  /** What stands at the left of the buttons, such as the CLI twin. */
+  aside?: ReactNode
+  cancel?: string
+  children: ReactNode
+}
+
+/** A dialog that is a form. It is there as long as it is open; the caller closes it when it was done. */
+export function FormDialog(props: FormDialogProps) {
+  const id = useId()
+  return (
+    <Dialog
+      open
+      {...(props.wide && { wide: true })}
+      onOpenChange={(open) => !open && props.onClose()}
+      title={props.title}
+      {...(props.description !== undefined && { description: props.description })}
+      footer={
+        <>
+          {props.aside !== undefined && <div className={css.aside}>{props.aside}</div>}
+          <Button onClick={props.onClose}>{props.cancel ?? 'Cancel'}</Button>
+          <Button kind="primary" type="submit" form={id} icon={props.icon} busy={props.busy} disabled={props.disabled ?? false}>
+            {props.action}
+          </Button>
+        </>
+      }
+    >
+      <form
+        id={id}
+        className={css.form}
+        onSubmit={(event) => {
+          event.preventDefault()
+          props.onSubmit()
+        }}
+      >
+        {props.children}
+        {props.error != null && <ErrorState error={props.error} />}
+      </form>
+    </Dialog>
+  )
+}
+
 /** A panel at the right edge, for details beside a list that stays in sight. */
 export function Drawer({ open, onOpenChange, ...panel }: Omit<DialogProps, 'wide'>) {
   return (
@@ -122,7 +175,7 @@ export function Confirm(props: ConfirmProps) {
             <div className={css.dialogBody}>{props.children}</div>
           </AlertDialog.Description>
           <div className={css.dialogFoot}>
-            {props.aside !== undefined && <div style={{ marginRight: 'auto' }}>{props.aside}</div>}
+            {props.aside !== undefined && <div className={css.aside}>{props.aside}</div>}
             <AlertDialog.Cancel asChild>
               <Button>Keep as it is</Button>
             </AlertDialog.Cancel>

@@ -9,6 +9,7 @@ import css from '@/pages/runs/runs.module.css'
 export function ApprovalsPage() {
   const gates = $api.useQuery('get', '/api/v1/gates', {})
   const mine = gates.data?.filter((gate) => gate.may_decide) ?? []
+  // One's own run among them may still be rejected, but that is not what it waits for.
   const others = gates.data?.filter((gate) => !gate.may_decide) ?? []
   return (
     <Page

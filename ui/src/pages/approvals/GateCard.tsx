@@ -10,6 +10,9 @@ import css from '@/pages/runs/runs.module.css'
 
 const MOST_COMMENT = 1_000 // characters; the server's limit
 
+/** A reason of the server as a sentence of its own. */
+const sentence = (words: string) => `${words.charAt(0).toUpperCase()}${words.slice(1).replace(/\.$/, '')}.`
+
 export function GateCard({ gate, withRun }: { gate: GateRow; withRun?: boolean }) {
   const [comment, setComment] = useState('')
   const [answer, setAnswer] = useState('')
@@ -96,7 +99,7 @@ export function GateCard({ gate, withRun }: { gate: GateRow; withRun?: boolean }
           </ul>
         )}
         {vote.isError && <ErrorState error={vote.error} />}
-        {scheduled ? null : gate.may_decide ? (
+        {!scheduled && (gate.may_decide || gate.may_reject) && (
           <>
             {question && (
               <Field label="Answer">
@@ -107,7 +110,7 @@ export function GateCard({ gate, withRun }: { gate: GateRow; withRun?: boolean }
               <Input value={comment} maxLength={MOST_COMMENT} onChange={(event) => setComment(event.target.value)} />
             </Field>
             <div className={css.decide}>
-              {question ? (
+              {question && (
                 <Button
                   kind="primary"
                   icon={<MessageSquare aria-hidden />}
@@ -117,21 +120,24 @@ export function GateCard({ gate, withRun }: { gate: GateRow; withRun?: boolean }
                 >
                   Answer
                 </Button>
-              ) : (
-                <>
-                  <Button kind="primary" icon={<Check aria-hidden />} busy={vote.isPending} onClick={() => decide('approve')}>
-                    Approve
-                  </Button>
-                  <Button kind="danger" icon={<X aria-hidden />} disabled={vote.isPending} onClick={() => decide('reject')}>
-                    Reject
-                  </Button>
-                </>
+              )}
+              {!question && gate.may_decide && (
+                <Button kind="primary" icon={<Check aria-hidden />} busy={vote.isPending} onClick={() => decide('approve')}>
+                  Approve
+                </Button>
+              )}
+              {gate.may_reject && (
+                <Button kind="danger" icon={<X aria-hidden />} disabled={vote.isPending} onClick={() => decide('reject')}>
+                  Reject
+                </Button>
               )}
             </div>
           </>
-        ) : (
+        )}
+        {!scheduled && !gate.may_decide && (
           <p className="muted" style={{ fontSize: 13 }}>
-            {gate.why_not ?? 'You may not decide this.'}
+            {sentence(gate.why_not ?? 'you may not decide this')}
+            {gate.may_reject && ' You may still reject it.'}
           </p>
         )}
       </div>

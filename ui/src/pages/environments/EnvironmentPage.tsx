@@ -17,22 +17,23 @@ import {
 } from 'lucide-react'
 import { useState, type ReactNode } from 'react'
 import { $api, api, ok } from '@/api/client'
-import { byCursor } from '@/api/pages'
+import { asRows, byCursor } from '@/api/pages'
 import { refresh } from '@/api/refresh'
 import { useCrumb } from '@/app/Crumbs'
 import { MayButton, useMay } from '@/app/may'
 import { Page } from '@/app/Page'
 import { JsonSchemaForm } from '@/forms/JsonSchemaForm'
+import { short } from '@/pages/runs/model'
 import { Badge } from '@/ui/Badge'
 import { Button, IconButton } from '@/ui/Button'
 import { CopyButton } from '@/ui/CopyButton'
 import { Field, Input } from '@/ui/inputs'
-import { CliTwin, Confirm, Dialog, Menu, MenuItem, MenuSeparator } from '@/ui/overlays'
+import { CliTwin, Confirm, FormDialog, Menu, MenuItem } from '@/ui/overlays'
 import { Card, EmptyState, ErrorState, Fact, Facts, Skeleton } from '@/ui/places'
 import { Table } from '@/ui/Table'
 import { Duration, Time } from '@/ui/Time'
 import { toast } from '@/ui/toast'
-import { before, configLines, latency, splitSchema, type Config, type Deployment, type Environment } from './model'
+import { before, configLines, latency, sharedStart, splitSchema, type Config, type Deployment, type Environment } from './model'
 import { curl, DeploymentState, EnvironmentState, useTest } from './parts'
 import ui from '@/ui/ui.module.css'
 import css from './environments.module.css'
@@ -57,7 +58,32 @@ function Message({ text }: { text: string }) {
   )
 }
 
-function Current({ environment }: { environment: Environment }) {
+/** A run by its number, as a way to it. */
+const InRun = ({ id }: { id: string }) => (
+  <Link to="/runs/$run" params={{ run: id }}>
+    <code>{short(id)}</code>
+  </Link>
+)
+
+/** What is not the same in two images: what they share in the beginning is said once, faintly. */
+function Difference({ from, to }: { from: string; to: string }) {
+  const shared = sharedStart(from, to)
+  return (
+    <code>
+      <span className="muted">{from.slice(0, shared)}</span>
+      {from.slice(shared)}
+    </code>
+  )
+}
+
+interface CurrentProps {
+  environment: Environment
+  /** What a rollback would go back to. */
+  earlier: Deployment | undefined
+  onRollback: () => void
+}
+
+function Current({ environment, earlier, onRollback }: CurrentProps) {
   const { current } = environment
   if (current == null) {
     return (
@@ -67,7 +93,19 @@ function Current({ environment }: { environment: Environment }) {
     )
   }
   return (
-    <Card title="Deployed now" actions={<DeploymentState state={current.status} />}>
+    <Card
+      title="Deployed now"
+      actions={
+        <>
+          <DeploymentState state={current.status} />
+          {earlier !== undefined && (
+            <MayButton needs="operator" size="small" icon={<Undo2 aria-hidden />} onClick={onRollback}>
+              Roll back…
+            </MayButton>
+          )}
+        </>
+      }
+    >
       <div className={css.fields}>
         <div className={css.image}>
           <code>{current.image}</code>
@@ -85,13 +123,18 @@ function Current({ environment }: { environment: Environment }) {
             {current.run != null && (
               <>
                 {' '}
-                in run <code>{current.run}</code>
+                in run <InRun id={current.run} />
               </>
             )}
           </Fact>
           <Fact name="Deploy id">
             <code>{current.deploy_id}</code>
           </Fact>
+          {earlier !== undefined && (
+            <Fact name="Before it">
+              <Difference from={earlier.image} to={current.image} />
+            </Fact>
+          )}
         </Facts>
       </div>
     </Card>
@@ -198,91 +241,73 @@ function DeployDialog({
   const { open } = splitSchema(schema)
   const body = { image, ...(Object.keys(config).length > 0 && { config }) }
   return (
-    <Dialog
-      open
-      onOpenChange={(next) => !next && onClose()}
+    <FormDialog
       title={`Deploy to ${environment.name}`}
       description={
         environment.current == null
           ? 'It would be the first deployment there.'
           : `It takes the place of ${environment.current.image}.`
       }
-      footer={
-        <>
-          <div style={{ marginRight: 'auto' }}>
-            <CliTwin command={curl('POST', `/api/v1/admin/environments/${environment.id}/deployments`, body)} />
-          </div>
-          <Button onClick={onClose}>{deploying.pending ? 'Close' : 'Cancel'}</Button>
-          <Button kind="primary" type="submit" form="deploy" busy={deploying.pending} disabled={image.trim() === ''}>
-            Deploy
-          </Button>
-        </>
-      }
+      action="Deploy"
+      busy={deploying.pending}
+      disabled={image.trim() === ''}
+      error={deploying.error}
+      onSubmit={() => deploying.start(image.trim(), config)}
+      onClose={onClose}
+      aside={<CliTwin command={curl('POST', `/api/v1/admin/environments/${environment.id}/deployments`, body)} />}
+      cancel={deploying.pending ? 'Close' : 'Cancel'}
     >
-      <form
-        id="deploy"
-        className={css.fields}
-        onSubmit={(event) => {
-          event.preventDefault()
-          deploying.start(image.trim(), config)
-        }}
-      >
-        <Field label="Image" required help="With a tag or, so that nobody can change what it is, a digest.">
-          <Input
-            mono
-            value={image}
-            spellCheck={false}
-            placeholder="ghcr.io/acme/shop:1.8.2"
-            onChange={(event) => setImage(event.target.value)}
+      <Field label="Image" required help="With a tag or, so that nobody can change what it is, a digest.">
+        <Input
+          mono
+          value={image}
+          spellCheck={false}
+          placeholder="ghcr.io/acme/shop:1.8.2"
+          onChange={(event) => setImage(event.target.value)}
+        />
+      </Field>
+      {Object.keys(open.properties ?? {}).length > 0 && (
+        <details className={css.more}>
+          <summary>For this deployment only</summary>
+          <p className={css.small}>What is filled in here counts over what the environment is configured to.</p>
+          <JsonSchemaForm
+            schema={{ ...open, required: [] }}
+            value={config}
+            onChange={(value) => setConfig(typeof value === 'object' && value !== null ? (value as Config) : {})}
           />
-        </Field>
-        {Object.keys(open.properties ?? {}).length > 0 && (
-          <details className={css.more}>
-            <summary>For this deployment only</summary>
-            <p className={css.small}>What is filled in here counts over what the environment is configured to.</p>
-            <JsonSchemaForm
-              schema={{ ...open, required: [] }}
-              value={config}
-              onChange={(value) => setConfig(typeof value === 'object' && value !== null ? (value as Config) : {})}
-            />
-          </details>
-        )}
-        {deploying.pending && (
-          <p className={css.test} role="status">
-            <LoaderCircle aria-hidden className={ui.spin} />
-            <span>
-              The provider deploys and waits until it is healthy. <Duration from={deploying.since || undefined} to={undefined} />{' '}
-              This may be closed; it goes on.
-            </span>
-          </p>
-        )}
-        {deploying.error != null && <ErrorState error={deploying.error} />}
-      </form>
-    </Dialog>
+        </details>
+      )}
+      {deploying.pending && (
+        <p className={css.test} role="status">
+          <LoaderCircle aria-hidden className={ui.spin} />
+          <span>
+            The provider deploys and waits until it is healthy. <Duration from={deploying.since || undefined} to={undefined} />{' '}
+            This may be closed; it goes on.
+          </span>
+        </p>
+      )}
+    </FormDialog>
   )
 }
 
 function useDeployments(id: string) {
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = $api.useInfiniteQuery(
-    'get',
-    '/api/v1/admin/environments/{id}/deployments',
-    { params: { path: { id }, query: {} } },
-    byCursor,
+  return asRows(
+    $api.useInfiniteQuery(
+      'get',
+      '/api/v1/admin/environments/{id}/deployments',
+      { params: { path: { id }, query: {} } },
+      byCursor,
+    ),
   )
-  return { rows: data?.pages.flatMap((page) => page.items), error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage }
 }
 
 function Deployments({ environment, deployments }: { environment: Environment; deployments: ReturnType<typeof useDeployments> }) {
-  const { rows, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = deployments
   return (
     <Card title="Deployments" flush>
       <Table<Deployment>
         label="Deployments"
-        rows={rows}
-        error={error}
-        onRetry={() => void refetch()}
+        {...deployments}
         rowKey={(deployment) => String(deployment.id)}
-        more={hasNextPage ? { onMore: () => void fetchNextPage(), loading: isFetchingNextPage } : undefined}
         empty={
           <EmptyState icon={<History aria-hidden />} title="Nothing was deployed yet">
             A step of a pipeline deploys here, or a person with the button above.
@@ -297,6 +322,7 @@ function Deployments({ environment, deployments }: { environment: Environment; d
                 <span className={css.inline}>
                   <code>{deployment.image}</code>
                   {deployment.id === environment.current?.id && <Badge tone="accent">now</Badge>}
+                  {deployment.kind === 'rollback' && <Badge icon={<Undo2 aria-hidden />}>rollback</Badge>}
                 </span>
                 <span className={css.small}>{deployment.message}</span>
               </span>
@@ -315,11 +341,22 @@ function Deployments({ environment, deployments }: { environment: Environment; d
             cell: (deployment) => (
               <span className={css.rowName}>
                 {deployment.by}
-                {deployment.run != null && <span className={css.small}>run {deployment.run}</span>}
+                {deployment.run != null && (
+                  <span className={css.small}>
+                    in run <InRun id={deployment.run} />
+                  </span>
+                )}
               </span>
             ),
           },
           { key: 'at', name: 'When', stacked: 'When', cell: (deployment) => <Time at={deployment.at_ms} /> },
+          {
+            key: 'took',
+            name: 'Took',
+            stacked: 'Took',
+            end: true,
+            cell: (deployment) => <Duration from={deployment.at_ms} to={deployment.ended_at_ms} />,
+          },
         ]}
       />
     </Card>
@@ -332,7 +369,6 @@ function Loaded({ environment }: { environment: Environment }) {
   const navigate = useNavigate()
   const [doing, setDoing] = useState<Doing>()
   const admin = useMay('admin')
-  const operator = useMay('operator')
   const testing = useTest(environment)
   const deployments = useDeployments(environment.id)
   const earlier = before(deployments.rows ?? [], environment.current)
@@ -411,15 +447,6 @@ function Loaded({ environment }: { environment: Environment }) {
             }
           >
             <MenuItem
-              icon={<Undo2 aria-hidden />}
-              disabled={!operator.may || earlier === undefined}
-              end={earlier === undefined ? 'nothing before' : undefined}
-              onSelect={() => setDoing('rollback')}
-            >
-              Roll back…
-            </MenuItem>
-            <MenuSeparator />
-            <MenuItem
               danger
               icon={<Trash2 aria-hidden />}
               disabled={!admin.may}
@@ -434,7 +461,7 @@ function Loaded({ environment }: { environment: Environment }) {
     >
       <div className={css.columns}>
         <div className={css.stack}>
-          <Current environment={environment} />
+          <Current environment={environment} earlier={earlier} onRollback={() => setDoing('rollback')} />
           <Deployments environment={environment} deployments={deployments} />
         </div>
         <div className={css.stack}>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { before, configErrors, configLines, latency, splitSchema, toInput, type Deployment } from './model'
+import { before, configErrors, configLines, latency, splitSchema, toInput, type Deployment, sharedStart } from './model'
 
 describe('latency', () => {
   it.each([
@@ -77,3 +77,11 @@ describe('what is shown', () => {
     expect(before(all.slice(0, 1), all[0])).toBeUndefined()
   })
 })
+
+it.each([
+  ['shop:1.8.1', 'shop:1.8.2', 'shop:'],
+  ['ghcr.io/acme/shop:1', 'ghcr.io/acme/stop:1', 'ghcr.io/acme/'],
+  ['shop@sha256:ab', 'shop@sha256:ac', 'shop@sha256:'],
+  ['a', 'b', ''],
+  ['shop:1', 'shop:1', 'shop:'],
+])('%s and %s begin with %j', (a, b, shared) => expect(a.slice(0, sharedStart(a, b))).toBe(shared))

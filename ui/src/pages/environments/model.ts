@@ -103,6 +103,14 @@ export function configLines(config: unknown, prefix = ''): [string, string][] {
 export const before = (deployments: readonly Deployment[], current: Deployment | null | undefined): Deployment | undefined =>
   deployments.find((each) => each.status === 'succeeded' && each.id !== current?.id && each.id < (current?.id ?? Infinity))
 
+/** How much two images have in common at their beginning, in characters: up to where a part of a name ends. */
+export function sharedStart(a: string, b: string): number {
+  let at = 0
+  while (at < a.length && a[at] === b[at]) at += 1
+  while (at > 0 && !/[/:@]/.test(a[at - 1] ?? '')) at -= 1
+  return at
+}
+
 /** A name of the environment as the server takes it: 1 to 64 letters, digits, `_` and `-`. */
 export const soundName = (name: string): boolean => /^[A-Za-z0-9_-]{1,64}$/.test(name)
 /** A name of a secret, as an environment variable has it. */

@@ -17,10 +17,10 @@ import {
   Card,
   CliTwin,
   Confirm,
-  Dialog,
   EmptyState,
   ErrorState,
   Field,
+  FormDialog,
   Input,
   Select,
   Skeleton,
@@ -304,40 +304,28 @@ function Deploy(props: {
     },
   })
   return (
-    <Dialog
-      open
-      onOpenChange={(open) => !open && props.onClose()}
+    <FormDialog
       title={props.base === undefined ? 'Deploy a new pipeline' : `Deploy version ${props.base + 1}`}
-      footer={
-        <>
-          <Button onClick={props.onClose}>Not now</Button>
-          <Button
-            kind="primary"
-            icon={<Rocket aria-hidden />}
-            busy={deploy.isPending}
-            onClick={() =>
-              deploy.mutate({
-                body: {
-                  yaml: props.text,
-                  ...(message.trim() !== '' && { message: message.trim() }),
-                  ...(props.base !== undefined && { base_version: props.base }),
-                  ...(props.pipeline !== undefined && { pipeline: props.pipeline }),
-                },
-              })
-            }
-          >
-            {run ? 'Deploy and run' : 'Deploy'}
-          </Button>
-        </>
+      action={run ? 'Deploy and run' : 'Deploy'}
+      icon={<Rocket aria-hidden />}
+      busy={deploy.isPending}
+      error={deploy.error}
+      onSubmit={() =>
+        deploy.mutate({
+          body: {
+            yaml: props.text,
+            ...(message.trim() !== '' && { message: message.trim() }),
+            ...(props.base !== undefined && { base_version: props.base }),
+            ...(props.pipeline !== undefined && { pipeline: props.pipeline }),
+          },
+        })
       }
+      onClose={props.onClose}
     >
-      <div className={css.form}>
-        {deploy.isError && <ErrorState error={deploy.error} />}
-        <Field label="What has changed" help="For the list of versions; it may be left empty.">
-          <Input value={message} maxLength={MOST_MESSAGE} onChange={(event) => setMessage(event.target.value)} />
-        </Field>
-        <Switch label="Run it, too" checked={run} onChange={setRun} />
-      </div>
-    </Dialog>
+      <Field label="What has changed" help="For the list of versions; it may be left empty.">
+        <Input value={message} maxLength={MOST_MESSAGE} onChange={(event) => setMessage(event.target.value)} />
+      </Field>
+      <Switch label="Run it, too" checked={run} onChange={setRun} />
+    </FormDialog>
   )
 }

@@ -2,7 +2,7 @@
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { MoreHorizontal, Pencil, Play, Trash2 } from 'lucide-react'
 import { useState } from 'react'
-import { byCursor } from '@/api/pages'
+import { asRows, byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
 import { refresh } from '@/api/refresh'
 import { useCrumb } from '@/app/Crumbs'
@@ -33,9 +33,8 @@ import { Notice } from '@/ui/Notice'
 import { around, diff } from './diff'
 import { planAsRun } from './graph'
 import { RunDialog } from './RunDialog'
-import { Sparkline } from './Sparkline'
+import { Trend } from './Trend'
 import { Triggers } from './Triggers'
-import { percent, took } from './words'
 import css from './pipelines.module.css'
 
 const route = getRouteApi('/shell/pipelines/$name/')
@@ -124,24 +123,7 @@ export function PipelinePage() {
               </ul>
             </Notice>
           )}
-          <div className={css.stats}>
-            <div className={css.stat}>
-              <span>Last runs</span>
-              {data ? <Sparkline runs={data.recent} /> : <Skeleton height={24} width={90} />}
-            </div>
-            <div className={css.stat}>
-              <span>Succeeds</span>
-              <strong>{data ? percent(data.success_rate) : <Skeleton width={60} height={20} />}</strong>
-            </div>
-            <div className={css.stat}>
-              <span>Median</span>
-              <strong>{data ? took(data.median_ms) : <Skeleton width={60} height={20} />}</strong>
-            </div>
-            <div className={css.stat}>
-              <span>95 % within</span>
-              <strong>{data ? took(data.p95_ms) : <Skeleton width={60} height={20} />}</strong>
-            </div>
-          </div>
+          <Trend pipeline={data} />
           <Tabs
             label="The pipeline"
             value={tab}
@@ -208,10 +190,7 @@ function Runs({ name, onRun }: { name: string; onRun: () => void }) {
     <Card flush>
       <RunTable
         plain
-        rows={runs.data?.pages.flatMap((page) => page.items)}
-        error={runs.error}
-        onRetry={() => void runs.refetch()}
-        more={runs.hasNextPage ? { onMore: () => void runs.fetchNextPage(), loading: runs.isFetchingNextPage } : undefined}
+        {...asRows(runs)}
         empty={
           <EmptyState
             icon={<Play aria-hidden />}
@@ -240,13 +219,8 @@ function Versions({ name, newest }: { name: string; newest: number | undefined }
     <Card flush>
       <Table
         label="Versions"
-        rows={versions.data?.pages.flatMap((page) => page.items)}
+        {...asRows(versions)}
         rowKey={(each) => String(each.version)}
-        error={versions.error}
-        onRetry={() => void versions.refetch()}
-        more={
-          versions.hasNextPage ? { onMore: () => void versions.fetchNextPage(), loading: versions.isFetchingNextPage } : undefined
-        }
         columns={[
           {
             key: 'version',

@@ -1,7 +1,7 @@
 // The pipelines: how their last runs went, how often they succeed, and how long they take.
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { ListOrdered, Pencil, Play, Plus, Search, Workflow } from 'lucide-react'
-import { byCursor } from '@/api/pages'
+import { asRows, byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
 import { Page } from '@/app/Page'
 import { defined } from '@/lib/defined'
@@ -56,11 +56,8 @@ export function PipelinesPage() {
       <Card flush>
         <Table
           label="Pipelines"
-          rows={list.data?.pages.flatMap((page) => page.items)}
+          {...asRows(list)}
           rowKey={(each) => each.name}
-          error={list.error}
-          onRetry={() => void list.refetch()}
-          more={list.hasNextPage ? { onMore: () => void list.fetchNextPage(), loading: list.isFetchingNextPage } : undefined}
           empty={
             q !== undefined ? (
               <EmptyState title="No pipeline by that name" />

@@ -7,7 +7,7 @@ import { toProblem } from '@/api/problem'
 import { refresh } from '@/api/refresh'
 import { JsonSchemaForm } from '@/forms/JsonSchemaForm'
 import { initial, validate, type FormSchema } from '@/forms/schema'
-import { Button, CliTwin, Dialog, ErrorState, toast } from '@/ui'
+import { CliTwin, FormDialog, toast } from '@/ui'
 
 export interface RunDialogProps {
   name: string
@@ -51,45 +51,25 @@ function Opened({ name, version, schema, onOpenChange }: Omit<RunDialogProps, 'o
     run.mutate({ params: { path: { name } }, body: { inputs, ...(version !== undefined && { version }) } })
   }
   return (
-    <Dialog
-      open
-      onOpenChange={onOpenChange}
+    <FormDialog
       title={`Run ${name}`}
-      description={version === undefined ? undefined : `Version ${version}`}
-      footer={
-        <>
-          <div style={{ marginRight: 'auto' }}>
-            <CliTwin command={`windlass run ${name}.yaml${asOptions(inputs)}`} />
-          </div>
-          <Button onClick={() => onOpenChange(false)}>Not now</Button>
-          <Button kind="primary" icon={<Play aria-hidden />} busy={run.isPending} onClick={submit}>
-            Run
-          </Button>
-        </>
-      }
+      {...(version !== undefined && { description: `Version ${version}` })}
+      action="Run"
+      icon={<Play aria-hidden />}
+      busy={run.isPending}
+      error={run.error}
+      onSubmit={submit}
+      onClose={() => onOpenChange(false)}
+      aside={<CliTwin command={`windlass run ${name}.yaml${asOptions(inputs)}`} />}
     >
-      {run.isError && (
-        <div style={{ marginBottom: 16 }}>
-          <ErrorState error={run.error} />
-        </div>
-      )}
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          submit()
-        }}
-      >
-        <JsonSchemaForm
-          schema={schema}
-          value={value}
-          onChange={setValue}
-          errors={{ ...(tried ? wrong : {}), ...told }}
-          secrets={secrets.data?.map((each) => each.name)}
-          disabled={run.isPending}
-        />
-        {/* Enter in a field begins the run, too. */}
-        <button type="submit" hidden />
-      </form>
-    </Dialog>
+      <JsonSchemaForm
+        schema={schema}
+        value={value}
+        onChange={setValue}
+        errors={{ ...(tried ? wrong : {}), ...told }}
+        secrets={secrets.data?.map((each) => each.name)}
+        disabled={run.isPending}
+      />
+    </FormDialog>
   )
 }

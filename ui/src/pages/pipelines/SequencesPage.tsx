@@ -13,11 +13,11 @@ import {
   Card,
   Command,
   Confirm,
-  Dialog,
   Duration,
   EmptyState,
   ErrorState,
   Field,
+  FormDialog,
   IconButton,
   Input,
   Popover,
@@ -306,7 +306,6 @@ function EditSequence(props: { sequence: Sequence | undefined; templates: readon
   }
   const create = $api.useMutation('post', '/api/pipelines', settled)
   const change = $api.useMutation('put', '/api/pipelines', settled)
-  const error: unknown = create.error ?? change.error
   const move = (at: number, by: number) => {
     const next = [...steps]
     const [step] = next.splice(at, 1)
@@ -315,90 +314,78 @@ function EditSequence(props: { sequence: Sequence | undefined; templates: readon
   }
   const body = { name: name.trim(), description, steps }
   return (
-    <Dialog
-      open
+    <FormDialog
       wide
-      onOpenChange={(open) => !open && props.onClose()}
       title={sequence ? `Edit ${sequence.name}` : 'New sequence'}
-      footer={
-        <>
-          <Button onClick={props.onClose}>Not now</Button>
-          <Button
-            kind="primary"
-            busy={create.isPending || change.isPending}
-            disabled={name.trim() === '' || steps.length < LEAST_STEPS}
-            onClick={() => (sequence ? change.mutate({ body: { ...body, id: sequence.id } }) : create.mutate({ body }))}
-          >
-            {sequence ? 'Save' : 'Create'}
-          </Button>
-        </>
-      }
+      action={sequence ? 'Save' : 'Create'}
+      busy={create.isPending || change.isPending}
+      disabled={name.trim() === '' || steps.length < LEAST_STEPS}
+      error={create.error ?? change.error}
+      onSubmit={() => (sequence ? change.mutate({ body: { ...body, id: sequence.id } }) : create.mutate({ body }))}
+      onClose={props.onClose}
     >
-      <div className={css.form}>
-        {error != null && <ErrorState error={error} />}
-        <Field label="Name" required>
-          <Input value={name} onChange={(event) => setName(event.target.value)} />
-        </Field>
-        <Field label="Description">
-          <Input value={description} onChange={(event) => setDescription(event.target.value)} />
-        </Field>
-        <div className={css.steps} role="group" aria-label="Steps">
-          {steps.map((step, index) => (
-            <div key={index} className={css.stepRow}>
-              <span className="muted">{index + 1}</span>
-              <Select
-                aria-label={`Template of step ${index + 1}`}
-                value={String(step.template_id)}
-                onChange={(next) =>
-                  setSteps(steps.map((each, at) => (at === index ? { ...each, template_id: Number(next) } : each)))
-                }
-                options={templates.map((each) => ({ value: String(each.id), label: each.name }))}
-              />
-              <Select
-                aria-label={`After a failure of step ${index + 1}`}
-                value={step.on_failure}
-                onChange={(next) => setSteps(steps.map((each, at) => (at === index ? { ...each, on_failure: next } : each)))}
-                options={[
-                  { value: 'stop', label: 'then stop' },
-                  { value: 'continue', label: 'go on' },
-                ]}
-              />
-              <span style={{ display: 'inline-flex' }}>
-                <IconButton size="small" label={`Step ${index + 1} up`} disabled={index === 0} onClick={() => move(index, -1)}>
-                  <ArrowUp aria-hidden />
-                </IconButton>
-                <IconButton
-                  size="small"
-                  label={`Step ${index + 1} down`}
-                  disabled={index === steps.length - 1}
-                  onClick={() => move(index, 1)}
-                >
-                  <ArrowDown aria-hidden />
-                </IconButton>
-                <IconButton
-                  size="small"
-                  label={`Remove step ${index + 1}`}
-                  onClick={() => setSteps(steps.filter((_, at) => at !== index))}
-                >
-                  <Trash2 aria-hidden />
-                </IconButton>
-              </span>
-            </div>
-          ))}
-          <div>
-            <Button
-              size="small"
-              icon={<Plus aria-hidden />}
-              disabled={steps.length >= MOST_STEPS || templates[0] === undefined}
-              onClick={() => templates[0] && setSteps([...steps, { template_id: templates[0].id, on_failure: 'stop' }])}
-            >
-              Add a step
-            </Button>
-            {steps.length < LEAST_STEPS && <span className="muted"> A sequence has at least {LEAST_STEPS} steps.</span>}
+      <Field label="Name" required>
+        <Input value={name} onChange={(event) => setName(event.target.value)} />
+      </Field>
+      <Field label="Description">
+        <Input value={description} onChange={(event) => setDescription(event.target.value)} />
+      </Field>
+      <div className={css.steps} role="group" aria-label="Steps">
+        {steps.map((step, index) => (
+          <div key={index} className={css.stepRow}>
+            <span className="muted">{index + 1}</span>
+            <Select
+              aria-label={`Template of step ${index + 1}`}
+              value={String(step.template_id)}
+              onChange={(next) =>
+                setSteps(steps.map((each, at) => (at === index ? { ...each, template_id: Number(next) } : each)))
+              }
+              options={templates.map((each) => ({ value: String(each.id), label: each.name }))}
+            />
+            <Select
+              aria-label={`After a failure of step ${index + 1}`}
+              value={step.on_failure}
+              onChange={(next) => setSteps(steps.map((each, at) => (at === index ? { ...each, on_failure: next } : each)))}
+              options={[
+                { value: 'stop', label: 'then stop' },
+                { value: 'continue', label: 'go on' },
+              ]}
+            />
+            <span style={{ display: 'inline-flex' }}>
+              <IconButton size="small" label={`Step ${index + 1} up`} disabled={index === 0} onClick={() => move(index, -1)}>
+                <ArrowUp aria-hidden />
+              </IconButton>
+              <IconButton
+                size="small"
+                label={`Step ${index + 1} down`}
+                disabled={index === steps.length - 1}
+                onClick={() => move(index, 1)}
+              >
+                <ArrowDown aria-hidden />
+              </IconButton>
+              <IconButton
+                size="small"
+                label={`Remove step ${index + 1}`}
+                onClick={() => setSteps(steps.filter((_, at) => at !== index))}
+              >
+                <Trash2 aria-hidden />
+              </IconButton>
+            </span>
           </div>
+        ))}
+        <div>
+          <Button
+            size="small"
+            icon={<Plus aria-hidden />}
+            disabled={steps.length >= MOST_STEPS || templates[0] === undefined}
+            onClick={() => templates[0] && setSteps([...steps, { template_id: templates[0].id, on_failure: 'stop' }])}
+          >
+            Add a step
+          </Button>
+          {steps.length < LEAST_STEPS && <span className="muted"> A sequence has at least {LEAST_STEPS} steps.</span>}
         </div>
       </div>
-    </Dialog>
+    </FormDialog>
   )
 }
 
@@ -513,7 +500,6 @@ function EditTemplate({ template, onClose }: { template: Template | undefined; o
   }
   const create = $api.useMutation('post', '/api/workflows', settled)
   const change = $api.useMutation('put', '/api/workflows', settled)
-  const error: unknown = create.error ?? change.error
   const body = {
     name: name.trim(),
     task_prompt: prompt,
@@ -528,45 +514,33 @@ function EditTemplate({ template, onClose }: { template: Template | undefined; o
     }),
   }
   return (
-    <Dialog
-      open
-      onOpenChange={(open) => !open && onClose()}
+    <FormDialog
       title={template ? `Edit ${template.name}` : 'New template'}
-      footer={
-        <>
-          <Button onClick={onClose}>Not now</Button>
-          <Button
-            kind="primary"
-            busy={create.isPending || change.isPending}
-            disabled={name.trim() === '' || prompt.trim() === ''}
-            onClick={() => (template ? change.mutate({ body: { ...body, id: template.id } }) : create.mutate({ body }))}
-          >
-            {template ? 'Save' : 'Create'}
-          </Button>
-        </>
-      }
+      action={template ? 'Save' : 'Create'}
+      busy={create.isPending || change.isPending}
+      disabled={name.trim() === '' || prompt.trim() === ''}
+      error={create.error ?? change.error}
+      onSubmit={() => (template ? change.mutate({ body: { ...body, id: template.id } }) : create.mutate({ body }))}
+      onClose={onClose}
     >
-      <div className={css.form}>
-        {error != null && <ErrorState error={error} />}
-        <Field label="Name" required>
-          <Input value={name} onChange={(event) => setName(event.target.value)} />
-        </Field>
-        <Field label="Model">
-          <Input mono value={model} onChange={(event) => setModel(event.target.value)} />
-        </Field>
-        <Field label="What to do" required>
-          <Textarea value={prompt} rows={5} onChange={(event) => setPrompt(event.target.value)} />
-        </Field>
-        <Field label="At most so many seconds">
-          <Input inputMode="numeric" value={seconds} onChange={(event) => setSeconds(event.target.value)} />
-        </Field>
-        <Switch
-          label="A person says when it is done"
-          help="The sequence then waits at this step for Step Done or Step Failed."
-          checked={manual}
-          onChange={setManual}
-        />
-      </div>
-    </Dialog>
+      <Field label="Name" required>
+        <Input value={name} onChange={(event) => setName(event.target.value)} />
+      </Field>
+      <Field label="Model">
+        <Input mono value={model} onChange={(event) => setModel(event.target.value)} />
+      </Field>
+      <Field label="What to do" required>
+        <Textarea value={prompt} rows={5} onChange={(event) => setPrompt(event.target.value)} />
+      </Field>
+      <Field label="At most so many seconds">
+        <Input inputMode="numeric" value={seconds} onChange={(event) => setSeconds(event.target.value)} />
+      </Field>
+      <Switch
+        label="A person says when it is done"
+        help="The sequence then waits at this step for Step Done or Step Failed."
+        checked={manual}
+        onChange={setManual}
+      />
+    </FormDialog>
   )
 }

@@ -19,6 +19,7 @@ import {
   EmptyState,
   ErrorState,
   Field,
+  FormDialog,
   IconButton,
   Input,
   Menu,
@@ -301,107 +302,95 @@ function New(props: { workflow: string; inputs: unknown; onClose: () => void; on
     }
   }
   return (
-    <Dialog
-      open
-      onOpenChange={(open) => !open && props.onClose()}
+    <FormDialog
       title="New trigger"
-      footer={
-        <>
-          <Button onClick={props.onClose}>Not now</Button>
-          <Button
-            kind="primary"
-            busy={make.isPending}
-            disabled={name.trim() === ''}
-            onClick={() => make.mutate({ params: { path: { name: props.workflow } }, body: { name: name.trim(), spec: spec() } })}
-          >
-            Make it
-          </Button>
-        </>
-      }
+      action="Make it"
+      busy={make.isPending}
+      disabled={name.trim() === ''}
+      error={make.error}
+      onSubmit={() => make.mutate({ params: { path: { name: props.workflow } }, body: { name: name.trim(), spec: spec() } })}
+      onClose={props.onClose}
     >
-      <div className={css.form}>
-        {make.isError && <ErrorState error={make.error} />}
-        <Segmented
-          label="Kind"
-          value={kind}
-          onChange={setKind}
-          options={[
-            { value: 'github', label: 'GitHub' },
-            { value: 'webhook', label: 'Webhook' },
-            { value: 'schedule', label: 'Schedule' },
-          ]}
+      <Segmented
+        label="Kind"
+        value={kind}
+        onChange={setKind}
+        options={[
+          { value: 'github', label: 'GitHub' },
+          { value: 'webhook', label: 'Webhook' },
+          { value: 'schedule', label: 'Schedule' },
+        ]}
+      />
+      <Field label="Name" required>
+        <Input
+          value={name}
+          onChange={(event) => setName(event.target.value)}
+          placeholder={kind === 'schedule' ? 'nightly' : 'on-push'}
         />
-        <Field label="Name" required>
-          <Input
-            value={name}
-            onChange={(event) => setName(event.target.value)}
-            placeholder={kind === 'schedule' ? 'nightly' : 'on-push'}
-          />
+      </Field>
+      {kind === 'github' && (
+        <>
+          <div className={css.row} role="group" aria-label="Events">
+            {EVENTS.map((each) => (
+              <Checkbox
+                key={each}
+                label={each.replace('_', ' ')}
+                checked={events.includes(each)}
+                onChange={(on) => setEvents(on ? [...events, each] : events.filter((other) => other !== each))}
+              />
+            ))}
+          </div>
+          <Field label="Branches" help="Patterns such as main or release/*; none means every branch.">
+            <Input mono value={branches} onChange={(event) => setBranches(event.target.value)} />
+          </Field>
+          <Field label="Paths" help="Only where one of these changed, such as src/**; none means any.">
+            <Input mono value={paths} onChange={(event) => setPaths(event.target.value)} />
+          </Field>
+        </>
+      )}
+      {kind !== 'schedule' && (
+        <Field label="Filter" help="An expression over the request; what it refuses begins nothing.">
+          <Input mono value={filter} onChange={(event) => setFilter(event.target.value)} />
         </Field>
-        {kind === 'github' && (
-          <>
-            <div className={css.row} role="group" aria-label="Events">
-              {EVENTS.map((each) => (
-                <Checkbox
-                  key={each}
-                  label={each.replace('_', ' ')}
-                  checked={events.includes(each)}
-                  onChange={(on) => setEvents(on ? [...events, each] : events.filter((other) => other !== each))}
-                />
-              ))}
-            </div>
-            <Field label="Branches" help="Patterns such as main or release/*; none means every branch.">
-              <Input mono value={branches} onChange={(event) => setBranches(event.target.value)} />
-            </Field>
-            <Field label="Paths" help="Only where one of these changed, such as src/**; none means any.">
-              <Input mono value={paths} onChange={(event) => setPaths(event.target.value)} />
-            </Field>
-          </>
-        )}
-        {kind !== 'schedule' && (
-          <Field label="Filter" help="An expression over the request; what it refuses begins nothing.">
-            <Input mono value={filter} onChange={(event) => setFilter(event.target.value)} />
+      )}
+      {kind === 'schedule' && (
+        <>
+          <Field label="When" required help="Minute, hour, day of the month, month, day of the week.">
+            <Input mono value={cron} onChange={(event) => setCron(event.target.value)} />
           </Field>
-        )}
-        {kind === 'schedule' && (
-          <>
-            <Field label="When" required help="Minute, hour, day of the month, month, day of the week.">
-              <Input mono value={cron} onChange={(event) => setCron(event.target.value)} />
-            </Field>
-            <Field label="Time zone">
-              <Input value={zone} onChange={(event) => setZone(event.target.value)} />
-            </Field>
-            <Field label="While the one before still runs">
-              <Select
-                value={overlap}
-                onChange={(next) => setOverlap(next as Api['Overlap'])}
-                options={[
-                  { value: 'skip', label: 'Skip it' },
-                  { value: 'queue', label: 'Wait for it' },
-                  { value: 'allow', label: 'Run beside it' },
-                  { value: 'cancel-previous', label: 'Cancel the one before' },
-                ]}
-              />
-            </Field>
-            <Field label="Times that were missed while the server was down">
-              <Select
-                value={missed}
-                onChange={(next) => setMissed(next as Api['Missed'])}
-                options={[
-                  { value: 'skip', label: 'Leave them' },
-                  { value: 'run-once', label: 'Run once for all of them' },
-                ]}
-              />
-            </Field>
-          </>
-        )}
-        {hasInputs(props.inputs) && (
-          <Field label="Inputs">
-            <JsonSchemaForm schema={props.inputs} value={values} onChange={setValues} />
+          <Field label="Time zone">
+            <Input value={zone} onChange={(event) => setZone(event.target.value)} />
           </Field>
-        )}
-      </div>
-    </Dialog>
+          <Field label="While the one before still runs">
+            <Select
+              value={overlap}
+              onChange={(next) => setOverlap(next as Api['Overlap'])}
+              options={[
+                { value: 'skip', label: 'Skip it' },
+                { value: 'queue', label: 'Wait for it' },
+                { value: 'allow', label: 'Run beside it' },
+                { value: 'cancel-previous', label: 'Cancel the one before' },
+              ]}
+            />
+          </Field>
+          <Field label="Times that were missed while the server was down">
+            <Select
+              value={missed}
+              onChange={(next) => setMissed(next as Api['Missed'])}
+              options={[
+                { value: 'skip', label: 'Leave them' },
+                { value: 'run-once', label: 'Run once for all of them' },
+              ]}
+            />
+          </Field>
+        </>
+      )}
+      {hasInputs(props.inputs) && (
+        <Field label="Inputs">
+          <JsonSchemaForm schema={props.inputs} value={values} onChange={setValues} />
+        </Field>
+      )}
+    </FormDialog>
   )
 }
 

@@ -10,6 +10,7 @@ import { useCrumb } from '@/app/Crumbs'
 import { MayButton } from '@/app/may'
 import { Page } from '@/app/Page'
 import { useFavicon } from '@/app/title'
+import { defined } from '@/lib/defined'
 import { formatPlace, parsePlace } from '@/log/rows'
 import type { Selection } from '@/log/LogView'
 import { GateCard } from '@/pages/approvals/GateCard'
@@ -38,7 +39,8 @@ import {
 } from '@/ui'
 import { Notice } from '@/ui/Notice'
 import { interesting, runStatus, short, toRunView, triggerWords, type RunAnswer } from './model'
-import { ArtifactsTab, EventsTab, FindingsTab, InputsTab, TestsTab } from './RunTabs'
+import { EventsTab } from './EventsTab'
+import { ArtifactsTab, FindingsTab, InputsTab, TestsTab } from './RunTabs'
 import { StepPanel } from './StepPanel'
 import css from './runs.module.css'
 
@@ -93,11 +95,11 @@ function useFirst(id: string, value: string | undefined): string | undefined {
 }
 
 function Shown({ run }: { run: RunAnswer }) {
-  const { tab = 'overview', view = 'graph' } = route.useSearch()
+  const { tab = 'overview', view = 'graph', at } = route.useSearch()
   const navigate = route.useNavigate()
   const hash = useLocation({ select: (location) => location.hash })
   const place = parsePlace(hash)
-  const status = runStatus(run, run.gates.length)
+  const status = runStatus(run)
   const steps = useMemo(() => toRunView(run), [run])
   const selected = place?.step ?? interesting(steps, run.culprit?.step)
   const selection = place?.from === undefined ? undefined : { from: place.from, to: place.to ?? place.from }
@@ -176,7 +178,7 @@ function Shown({ run }: { run: RunAnswer }) {
               key={value}
               to="/runs/$run"
               params={{ run: run.id }}
-              search={(before: object) => ({ ...before, tab: value })}
+              search={(before: object) => defined({ ...before, tab: value, at: undefined })}
               hash={hash}
               className={tabLink}
               aria-current={tab === value ? 'page' : undefined}
@@ -233,7 +235,15 @@ function Shown({ run }: { run: RunAnswer }) {
         {tab === 'findings' && <FindingsTab id={run.id} />}
         {tab === 'artifacts' && <ArtifactsTab id={run.id} />}
         {tab === 'inputs' && <InputsTab run={run} />}
-        {tab === 'events' && <EventsTab id={run.id} />}
+        {tab === 'events' && (
+          <EventsTab
+            run={run}
+            at={at}
+            onAt={(next) =>
+              void navigate({ search: (before) => defined({ ...before, at: next }), hash, replace: true, resetScroll: false })
+            }
+          />
+        )}
       </div>
     </Page>
   )

@@ -1,14 +1,11 @@
-// The tabs of a run besides its overview: tests, findings, artifacts, inputs, and the stored events.
+// The tabs of a run besides its overview: tests, findings, artifacts, inputs. The stored events are in `EventsTab`.
 import { Archive, Bug, Download, FlaskConical } from 'lucide-react'
-import { byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
 import { bytes } from '@/lib/time'
-import { Badge, Button, Card, CopyButton, Duration, EmptyState, ErrorState, Skeleton, Table, Time } from '@/ui'
+import { Badge, Button, Card, CopyButton, Duration, EmptyState, ErrorState, Table, Time } from '@/ui'
 import { Json } from './Json'
 import type { RunAnswer } from './model'
 import css from './runs.module.css'
-
-const PAGE = 100
 
 export function TestsTab({ id }: { id: string }) {
   const { data, error, refetch } = $api.useQuery('get', '/api/v1/runs/{id}/tests', { params: { path: { id } } })
@@ -224,51 +221,5 @@ export function InputsTab({ run }: { run: RunAnswer }) {
         </Card>
       ))}
     </div>
-  )
-}
-
-export function EventsTab({ id }: { id: string }) {
-  const history = $api.useInfiniteQuery(
-    'get',
-    '/api/v1/runs/{id}/history',
-    { params: { path: { id }, query: { limit: PAGE } } },
-    byCursor,
-  )
-  if (history.isError) return <ErrorState error={history.error} onRetry={() => void history.refetch()} />
-  const events = history.data?.pages.flatMap((page) => page.items)
-  return (
-    <Card
-      title="Stored events"
-      actions={<CopyButton text={() => JSON.stringify(events, null, 2)} label="Copy all as JSON" />}
-      flush
-    >
-      {events === undefined ? (
-        <div style={{ padding: 16, display: 'grid', gap: 12 }}>
-          {Array.from({ length: 8 }, (_, index) => (
-            <Skeleton key={index} />
-          ))}
-        </div>
-      ) : (
-        events.map((event) => (
-          <details key={event.seq} className={css.event}>
-            <summary>
-              <span className={css.seq}>{event.seq}</span>
-              <span>{event.kind}</span>
-              <span className={css.eventTime}>
-                <Time at={event.at_ms} />
-              </span>
-            </summary>
-            <pre className={css.json}>{JSON.stringify(event.event, null, 2)}</pre>
-          </details>
-        ))
-      )}
-      {history.hasNextPage && (
-        <div style={{ padding: 12, textAlign: 'center' }}>
-          <Button size="small" busy={history.isFetchingNextPage} onClick={() => void history.fetchNextPage()}>
-            Load more
-          </Button>
-        </div>
-      )}
-    </Card>
   )
 }

@@ -1,11 +1,13 @@
 // All runs, the newest first. Filters live in the address; the list is read again when the server says that something changed.
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { Play, X } from 'lucide-react'
-import { byCursor } from '@/api/pages'
+import { asRows, byCursor } from '@/api/pages'
 import { $api } from '@/api/client'
+import { useSession } from '@/app/may'
 import { Page } from '@/app/Page'
 import { defined } from '@/lib/defined'
 import { Button, Card, CliTwin, EmptyState, Input, Select, StatusBadge, Switch } from '@/ui'
+import { Trend } from '@/pages/pipelines/Trend'
 import { TRIGGERS, triggerWords } from './model'
 import { RunTable } from './RunTable'
 import type { RunsSearch } from './routes'
@@ -15,7 +17,7 @@ const route = getRouteApi('/shell/runs/')
 const PAGE = 50
 const ANY = ' any'
 
-const STANDS = ['queued', 'running', 'waiting', 'cancelling'] as const
+const STANDS = ['queued', 'running', 'blocked', 'waiting', 'cancelling'] as const
 const ENDED = ['succeeded', 'failed', 'error', 'timed-out', 'cancelled', 'lost', 'rejected'] as const
 
 export function RunsPage() {
@@ -24,10 +26,10 @@ export function RunsPage() {
   const set = (change: { [K in keyof RunsSearch]?: RunsSearch[K] | undefined }) =>
     void navigate({ search: (before) => defined({ ...before, ...change }), replace: true })
   const runs = useRuns(search)
-  const rows = runs.data?.pages.flatMap((page) => page.items)
   const filtered = Object.keys(search).length > 0
   return (
     <Page title="Runs" actions={<CliTwin command="windlass runs" />}>
+      <Chips search={search} />
       <div className={css.filters}>
         <div className={css.filter}>
           <Input
@@ -75,12 +77,10 @@ export function RunsPage() {
           </Button>
         )}
       </div>
+      {search.workflow !== undefined && <PipelineTrend name={search.workflow} />}
       <Card flush>
         <RunTable
-          rows={rows}
-          error={runs.error}
-          onRetry={() => void runs.refetch()}
-          more={runs.hasNextPage ? { onMore: () => void runs.fetchNextPage(), loading: runs.isFetchingNextPage } : undefined}
+          {...asRows(runs)}
           empty={
             filtered ? (
               <EmptyState
@@ -104,6 +104,52 @@ export function RunsPage() {
         />
       </Card>
     </Page>
+  )
+}
+
+/** What people look for most, a click away. Each is an address of its own. */
+function Chips({ search }: { search: RunsSearch }) {
+  const self = useSession().data?.user.name
+  const chips: [string, RunsSearch][] = [
+    ['All', {}],
+    ...(self === undefined ? [] : [['Mine', { by: self }] as [string, RunsSearch]]),
+    ['Running', { status: 'running' }],
+    ['Blocked', { status: 'blocked' }],
+    ['Failed', { status: 'failed' }],
+  ]
+  // A pipeline that was chosen stays chosen.
+  const kept = defined({ workflow: search.workflow })
+  const same = (a: RunsSearch, b: RunsSearch) =>
+    JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort())
+  return (
+    <nav className={css.chips} aria-label="Filters">
+      {chips.map(([label, wanted]) => {
+        const to = { ...kept, ...wanted }
+        return (
+          <Link
+            key={label}
+            to="/runs"
+            search={to}
+            replace
+            className={css.chip}
+            activeProps={{}}
+            aria-current={same(search, to) ? 'true' : undefined}
+          >
+            {label}
+          </Link>
+        )
+      })}
+    </nav>
+  )
+}
+
+/** How the pipeline that was chosen does. Text that is no pipeline's name has no trend. */
+function PipelineTrend({ name }: { name: string }) {
+  const { data, isError } = $api.useQuery('get', '/api/v1/workflows/{name}', { params: { path: { name } } })
+  return isError ? null : (
+    <div className={css.trend}>
+      <Trend pipeline={data} />
+    </div>
   )
 }
 

@@ -1,4 +1,4 @@
-// The log of one attempt: its end first, the rest as it is scrolled to, and what is printed as it is printed.
+// The log of one attempt: what is looked at first, the rest as it is scrolled to, and what is printed as it is printed.
 import { useEffect, useState } from 'react'
 import { $api, api, ok } from '@/api/client'
 import { useStream } from '@/api/live'
@@ -9,7 +9,7 @@ import { ErrorState, Skeleton } from '@/ui'
 
 type Row = components['schemas']['LogLineRow']
 
-const FIRST = 500 // lines of the end that come with the first answer
+const FIRST = 500 // lines that come with the first answer
 
 const toLine = (row: Row): LogLine => ({ line: row.n, text: row.text, stream: row.stream as Stream, atMs: row.at_ms })
 
@@ -21,6 +21,8 @@ export interface StepLogProps {
   selection: Selection | undefined
   onSelect: (selection: Selection | undefined) => void
   failed: boolean
+  /** Nothing more will be printed. */
+  over: boolean
   emptyText?: string | undefined
 }
 
@@ -28,10 +30,12 @@ export interface StepLogProps {
 export function StepLog(props: StepLogProps) {
   const { run, step, attempt } = props
   const path = { id: run, step, attempt }
+  // A log is opened at the lines that the address names, else at its end while it grows, and at its beginning when it is over.
+  const [from] = useState(() => (props.selection ? Math.max(1, props.selection.from - FIRST / 2) : props.over ? 1 : -FIRST))
   const first = $api.useQuery(
     'get',
     '/api/v1/runs/{id}/logs/{step}/{attempt}',
-    { params: { path, query: { from: -FIRST, limit: FIRST } } },
+    { params: { path, query: { from, limit: FIRST } } },
     { staleTime: 0, gcTime: 0 },
   )
   if (first.isError) {

@@ -104,6 +104,7 @@ export function StepPanel({ run, step, selection, onSelect }: StepPanelProps) {
                   selection={selection}
                   onSelect={onSelect}
                   failed={isFailure(step.status)}
+                  over={isOver(step.status)}
                 />
               )
             ) : view === 'outputs' ? (

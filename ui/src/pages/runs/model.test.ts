@@ -99,15 +99,17 @@ describe('toRunView', () => {
 })
 
 it.each([
-  [{ status: 'finished', outcome: 'timed-out' }, 0, 'timed-out'],
-  [{ status: 'waiting' }, 1, 'blocked'],
-  [{ status: 'waiting' }, 0, 'waiting'],
-  [{ status: 'cancelling' }, 0, 'cancelling'],
-  [{ status: 'a word of later' }, 0, 'queued'],
-])('%j is %s %s', (row, gates, word) => expect(runStatus(row, gates)).toBe(word))
+  [{ status: 'finished', outcome: 'timed-out' }, 'timed-out'],
+  [{ status: 'finished', outcome: 'rejected' }, 'rejected'],
+  [{ status: 'blocked' }, 'blocked'],
+  [{ status: 'waiting' }, 'waiting'],
+  [{ status: 'queued' }, 'queued'],
+  [{ status: 'cancelling' }, 'cancelling'],
+])('%j is %s', (row, word) => expect(runStatus(row)).toBe(word))
 
 it.each([
   ['pending', false, 'queued'],
+  ['waiting', false, 'waiting'],
   ['retrying', false, 'waiting'],
   ['undecided', false, 'blocked'],
   ['running', true, 'cancelling'],

@@ -9,19 +9,8 @@ export type RunAnswer = Api['RunView']
 export type GateRow = Api['GateRow']
 
 /** A run's one word. */
-export function runStatus(run: Pick<RunRow, 'status' | 'outcome'>, gates = 0): Status {
-  switch (run.status) {
-    case 'finished':
-      return toStatus(run.outcome)
-    case 'waiting':
-      return gates > 0 ? 'blocked' : 'waiting'
-    case 'queued':
-      // A run waits for its turn: that is "waiting" where it is a step, and "queued" where it is a run.
-      return 'queued'
-    default:
-      return toStatus(run.status)
-  }
-}
+export const runStatus = (run: Pick<RunRow, 'status' | 'outcome'>): Status =>
+  toStatus(run.status === 'finished' ? run.outcome : run.status)
 
 /** A step's one word. */
 export function stepStatus(step: Pick<Api['StepView'], 'status' | 'outcome'>, cancelling: boolean): Status {
@@ -101,7 +90,7 @@ export function toRunView(run: RunAnswer): RunView {
   })
   return {
     id: run.id,
-    status: runStatus(run, run.gates.length),
+    status: runStatus(run),
     createdMs: run.created_at_ms,
     endedMs: run.finished_at_ms ?? undefined,
     states: states(run),

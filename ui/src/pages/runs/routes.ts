@@ -15,6 +15,13 @@ export interface RunsSearch {
   sub_runs?: boolean
 }
 
+export interface RunSearch {
+  tab?: (typeof RUN_TABS)[number]
+  view?: (typeof RUN_VIEWS)[number]
+  /** Of the events: the number of the one after which the run is shown. */
+  at?: number
+}
+
 const parent = createRoute({ getParentRoute: () => shellRoute, path: '/runs', staticData: { crumb: 'Runs' } })
 
 const list = createRoute({
@@ -34,8 +41,12 @@ const list = createRoute({
 const one = createRoute({
   getParentRoute: () => parent,
   path: '/$run',
-  validateSearch: (search: Record<string, unknown>): { tab?: (typeof RUN_TABS)[number]; view?: (typeof RUN_VIEWS)[number] } =>
-    defined({ tab: asOneOf(RUN_TABS, search['tab']), view: asOneOf(RUN_VIEWS, search['view']) }),
+  validateSearch: (search: Record<string, unknown>): RunSearch =>
+    defined({
+      tab: asOneOf(RUN_TABS, search['tab']),
+      view: asOneOf(RUN_VIEWS, search['view']),
+      at: Number.isSafeInteger(search['at']) ? (search['at'] as number) : undefined,
+    }),
   component: lazyRouteComponent(() => import('./RunPage'), 'RunPage'),
 })
 

@@ -3,7 +3,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { ScrollText } from 'lucide-react'
 import { useState } from 'react'
 import { $api } from '@/api/client'
-import { byCursor } from '@/api/pages'
+import { asRows, byCursor } from '@/api/pages'
 import type { components } from '@/api/schema'
 import { Button } from '@/ui/Button'
 import { CopyButton } from '@/ui/CopyButton'
@@ -88,23 +88,15 @@ function Detail({ row }: { row: AuditRow }) {
 function List() {
   const search = route.useSearch()
   const [shown, setShown] = useState<AuditRow>()
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = $api.useInfiniteQuery(
-    'get',
-    '/api/v1/audit',
-    { params: { query: search } },
-    byCursor,
-  )
+  const changes = $api.useInfiniteQuery('get', '/api/v1/audit', { params: { query: search } }, byCursor)
   const filtered = Object.keys(search).length > 0
   return (
     <Card flush>
       <Filters key={JSON.stringify(search)} />
       <Table<AuditRow>
         label="Changes"
-        rows={data?.pages.flatMap((page) => page.items)}
-        error={error}
-        onRetry={() => void refetch()}
+        {...asRows(changes)}
         rowKey={(row) => String(row.id)}
-        more={hasNextPage ? { onMore: () => void fetchNextPage(), loading: isFetchingNextPage } : undefined}
         empty={
           <EmptyState icon={<ScrollText aria-hidden />} title={filtered ? 'Nothing matches' : 'Nothing was changed yet'}>
             {filtered ? 'Take a filter off, or write less into it.' : 'Every change by a person or a key is written here.'}

@@ -12,8 +12,8 @@ import { Button, IconButton } from '@/ui/Button'
 import { CopyButton } from '@/ui/CopyButton'
 import { Field, Input, Select } from '@/ui/inputs'
 import { Notice } from '@/ui/Notice'
-import { Confirm, Dialog } from '@/ui/overlays'
-import { Card, EmptyState, ErrorState } from '@/ui/places'
+import { Confirm, Dialog, FormDialog } from '@/ui/overlays'
+import { Card, EmptyState } from '@/ui/places'
 import { Table, type Column } from '@/ui/Table'
 import { Time } from '@/ui/Time'
 import { toast } from '@/ui/toast'
@@ -63,52 +63,38 @@ function MakeKey({ all, onClose, onMade }: { all: boolean; onClose: () => void; 
     },
   })
   return (
-    <Dialog
-      open
-      onOpenChange={(open) => !open && onClose()}
+    <FormDialog
       title="Make a key"
       description="For scripts and the command line. It is seen once, when it is made."
-      footer={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" type="submit" form="make-key" busy={making.isPending} disabled={name.trim() === ''}>
-            Make the key
-          </Button>
-        </>
-      }
+      action="Make the key"
+      busy={making.isPending}
+      disabled={name.trim() === ''}
+      error={making.error}
+      onSubmit={() => making.mutate()}
+      onClose={onClose}
     >
-      <form
-        id="make-key"
-        className={css.form}
-        onSubmit={(event) => {
-          event.preventDefault()
-          making.mutate()
-        }}
-      >
-        <Field label="For what" required error={fieldError(making.error, '/name')}>
-          <Input value={name} maxLength={100} placeholder="deploy script" onChange={(event) => setName(event.target.value)} />
+      <Field label="For what" required error={fieldError(making.error, '/name')}>
+        <Input value={name} maxLength={100} placeholder="deploy script" onChange={(event) => setName(event.target.value)} />
+      </Field>
+      {all && (
+        <Field label="Whose" help="It acts in this person's name." error={fieldError(making.error, '/user')}>
+          <Input value={user} onChange={(event) => setUser(event.target.value)} />
         </Field>
-        {all && (
-          <Field label="Whose" help="It acts in this person's name." error={fieldError(making.error, '/user')}>
-            <Input value={user} onChange={(event) => setUser(event.target.value)} />
-          </Field>
-        )}
-        <div className={css.two}>
-          <Field label="At most" error={fieldError(making.error, '/role')}>
-            <Select
-              value={own}
-              onChange={setRole}
-              options={ROLES.map((each, index) => ({ value: each, label: each, disabled: index > most }))}
-            />
-          </Field>
-          <Field label="Valid for" error={fieldError(making.error, '/days')}>
-            <Select value={days} onChange={setDays} options={LIFETIMES} />
-          </Field>
-        </div>
-        <p className={css.small}>{ROLE_MEANS[own]}</p>
-        {making.error !== null && <ErrorState error={making.error} />}
-      </form>
-    </Dialog>
+      )}
+      <div className={css.two}>
+        <Field label="At most" error={fieldError(making.error, '/role')}>
+          <Select
+            value={own}
+            onChange={setRole}
+            options={ROLES.map((each, index) => ({ value: each, label: each, disabled: index > most }))}
+          />
+        </Field>
+        <Field label="Valid for" error={fieldError(making.error, '/days')}>
+          <Select value={days} onChange={setDays} options={LIFETIMES} />
+        </Field>
+      </div>
+      <p className={css.small}>{ROLE_MEANS[own]}</p>
+    </FormDialog>
   )
 }
 

@@ -13,9 +13,8 @@ import { Time } from '@/ui/Time'
 import { toast } from '@/ui/toast'
 import { Frame } from './Frame'
 import { Keys } from './Keys'
+import { longEnough, NewPassword } from './NewPassword'
 import css from './settings.module.css'
-
-export const MIN_PASSWORD = 12 // as the server has it
 
 function Password({ user }: { user: components['schemas']['User'] }) {
   const [current, setCurrent] = useState('')
@@ -31,7 +30,6 @@ function Password({ user }: { user: components['schemas']['User'] }) {
       toast.ok('Your password is changed', 'Your other sessions have ended; sign in again there.')
     },
   })
-  const short = password !== '' && password.length < MIN_PASSWORD
   const differ = again !== '' && again !== password
   return (
     <Card title="Password">
@@ -52,19 +50,7 @@ function Password({ user }: { user: components['schemas']['User'] }) {
             onChange={(event) => setCurrent(event.target.value)}
           />
         </Field>
-        <Field
-          label="New password"
-          required
-          help={`At least ${MIN_PASSWORD} characters.`}
-          error={short ? `It has ${password.length} of ${MIN_PASSWORD} characters.` : fieldError(saving.error, '/password')}
-        >
-          <Input
-            type="password"
-            autoComplete="new-password"
-            value={password}
-            onChange={(event) => setPassword(event.target.value)}
-          />
-        </Field>
+        <NewPassword value={password} onChange={setPassword} error={saving.error} />
         <Field label="New password again" required error={differ ? 'The two are not the same.' : undefined}>
           <Input type="password" autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} />
         </Field>
@@ -74,7 +60,7 @@ function Password({ user }: { user: components['schemas']['User'] }) {
             kind="primary"
             type="submit"
             busy={saving.isPending}
-            disabled={current === '' || password.length < MIN_PASSWORD || again !== password}
+            disabled={current === '' || !longEnough(password) || again !== password}
           >
             Change the password
           </Button>

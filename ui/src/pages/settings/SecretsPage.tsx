@@ -8,11 +8,11 @@ import { refresh } from '@/api/refresh'
 import type { components } from '@/api/schema'
 import { MayButton, useMay } from '@/app/may'
 import { Badge } from '@/ui/Badge'
-import { Button, IconButton } from '@/ui/Button'
+import { IconButton } from '@/ui/Button'
 import { CopyButton } from '@/ui/CopyButton'
 import { Field, Input, Textarea } from '@/ui/inputs'
-import { CliTwin, Confirm, Dialog } from '@/ui/overlays'
-import { Card, EmptyState, ErrorState } from '@/ui/places'
+import { CliTwin, Confirm, FormDialog } from '@/ui/overlays'
+import { Card, EmptyState } from '@/ui/places'
 import { Table } from '@/ui/Table'
 import { Time } from '@/ui/Time'
 import { toast } from '@/ui/toast'
@@ -54,79 +54,56 @@ function SetSecret({ before, onClose }: { before: SecretRow | undefined; onClose
   const badName = name !== '' && !soundName(name.trim())
   const flags = hostList(hosts).map((host) => `--host ${host} `)
   return (
-    <Dialog
-      open
-      onOpenChange={(open) => !open && onClose()}
+    <FormDialog
       title={before ? `Replace ${before.name}` : 'Add a secret'}
       description="It is encrypted on the server. Nobody can read it back here, you neither."
-      footer={
-        <>
-          <div style={{ marginRight: 'auto' }}>
-            <CliTwin command={`windlass secret set ${flags.join('')}${name.trim() || 'engine/path'} < value.txt`} />
-          </div>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button
-            kind="primary"
-            type="submit"
-            form="set-secret"
-            busy={saving.isPending}
-            disabled={!soundName(name.trim()) || value === ''}
-          >
-            {before ? 'Replace the value' : 'Keep the secret'}
-          </Button>
-        </>
-      }
+      action={before ? 'Replace the value' : 'Keep the secret'}
+      busy={saving.isPending}
+      disabled={!soundName(name.trim()) || value === ''}
+      error={saving.error}
+      onSubmit={() => saving.mutate()}
+      onClose={onClose}
+      aside={<CliTwin command={`windlass secret set ${flags.join('')}${name.trim() || 'engine/path'} < value.txt`} />}
     >
-      <form
-        id="set-secret"
-        className={css.form}
-        onSubmit={(event) => {
-          event.preventDefault()
-          saving.mutate()
-        }}
-      >
-        {before === undefined && (
-          <Field
-            label="Name"
-            required
-            help={
-              <>
-                <code>engine/path</code>, such as <code>cicd/docker-registry</code>. Pipelines write <code>secret:</code> before
-                it.
-              </>
-            }
-            error={badName ? 'Write engine/path, without white space.' : fieldError(saving.error, '/path')}
-          >
-            <Input mono value={name} autoComplete="off" spellCheck={false} onChange={(event) => setName(event.target.value)} />
-          </Field>
-        )}
-        <Field label="Value" required help="Up to 64 KiB; line breaks count." error={fieldError(saving.error, '/value')}>
-          <Textarea
-            mono
-            rows={4}
-            value={value}
-            autoComplete="off"
-            spellCheck={false}
-            onChange={(event) => setValue(event.target.value)}
-          />
-        </Field>
+      {before === undefined && (
         <Field
-          label="Hosts"
-          help="Where the value may be sent over HTTP, one a line. None: it reaches containers and signatures only."
-          error={fieldError(saving.error, '/hosts')}
+          label="Name"
+          required
+          help={
+            <>
+              <code>engine/path</code>, such as <code>cicd/docker-registry</code>. Pipelines write <code>secret:</code> before it.
+            </>
+          }
+          error={badName ? 'Write engine/path, without white space.' : fieldError(saving.error, '/path')}
         >
-          <Textarea
-            mono
-            rows={2}
-            value={hosts}
-            placeholder="api.example.com"
-            spellCheck={false}
-            onChange={(event) => setHosts(event.target.value)}
-          />
+          <Input mono value={name} autoComplete="off" spellCheck={false} onChange={(event) => setName(event.target.value)} />
         </Field>
-        {saving.error !== null && <ErrorState error={saving.error} />}
-      </form>
-    </Dialog>
+      )}
+      <Field label="Value" required help="Up to 64 KiB; line breaks count." error={fieldError(saving.error, '/value')}>
+        <Textarea
+          mono
+          rows={4}
+          value={value}
+          autoComplete="off"
+          spellCheck={false}
+          onChange={(event) => setValue(event.target.value)}
+        />
+      </Field>
+      <Field
+        label="Hosts"
+        help="Where the value may be sent over HTTP, one a line. None: it reaches containers and signatures only."
+        error={fieldError(saving.error, '/hosts')}
+      >
+        <Textarea
+          mono
+          rows={2}
+          value={hosts}
+          placeholder="api.example.com"
+          spellCheck={false}
+          onChange={(event) => setHosts(event.target.value)}
+        />
+      </Field>
+    </FormDialog>
   )
 }
 

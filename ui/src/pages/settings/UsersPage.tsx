@@ -3,7 +3,7 @@ import { useMutation } from '@tanstack/react-query'
 import { Ellipsis, UserPlus, UsersRound } from 'lucide-react'
 import { useState } from 'react'
 import { $api, api, ok } from '@/api/client'
-import { byCursor } from '@/api/pages'
+import { asRows, byCursor } from '@/api/pages'
 import { fieldError } from '@/api/problem'
 import { refresh } from '@/api/refresh'
 import type { components } from '@/api/schema'
@@ -12,13 +12,13 @@ import { defined } from '@/lib/defined'
 import { Badge } from '@/ui/Badge'
 import { Button, IconButton } from '@/ui/Button'
 import { Field, Input, Select, Switch } from '@/ui/inputs'
-import { Confirm, Dialog, Menu, MenuItem, MenuSeparator } from '@/ui/overlays'
-import { Card, EmptyState, ErrorState } from '@/ui/places'
+import { Confirm, FormDialog, Menu, MenuItem, MenuSeparator } from '@/ui/overlays'
+import { Card, EmptyState } from '@/ui/places'
 import { Table } from '@/ui/Table'
 import { Time } from '@/ui/Time'
 import { toast } from '@/ui/toast'
 import { Frame } from './Frame'
-import { MIN_PASSWORD } from './ProfilePage'
+import { longEnough, NewPassword } from './NewPassword'
 import css from './settings.module.css'
 
 type User = components['schemas']['User']
@@ -30,6 +30,26 @@ const ROLES: { value: Role; label: string }[] = [
 ]
 const roleOf = (value: string): Role => ROLES.find((role) => role.value === value)?.value ?? 'viewer'
 const orNothing = (text: string) => (text.trim() === '' ? undefined : text.trim())
+
+/** How somebody is called by people, and where they can be written to. */
+function Called(props: {
+  display: string
+  onDisplay: (display: string) => void
+  email: string
+  onEmail: (email: string) => void
+  error: unknown
+}) {
+  return (
+    <div className={css.two}>
+      <Field label="Called" error={fieldError(props.error, '/display_name')}>
+        <Input value={props.display} autoComplete="off" onChange={(event) => props.onDisplay(event.target.value)} />
+      </Field>
+      <Field label="E-mail" error={fieldError(props.error, '/email')}>
+        <Input type="email" value={props.email} autoComplete="off" onChange={(event) => props.onEmail(event.target.value)} />
+      </Field>
+    </div>
+  )
+}
 
 function NewUser({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('')
@@ -58,63 +78,37 @@ function NewUser({ onClose }: { onClose: () => void }) {
       onClose()
     },
   })
-  const short = password !== '' && password.length < MIN_PASSWORD
   return (
-    <Dialog
-      open
-      onOpenChange={(open) => !open && onClose()}
+    <FormDialog
       title="Add a user"
-      footer={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" type="submit" form="new-user" busy={making.isPending} disabled={name.trim() === '' || short}>
-            Add the user
-          </Button>
-        </>
-      }
+      action="Add the user"
+      busy={making.isPending}
+      disabled={name.trim() === '' || (password !== '' && !longEnough(password))}
+      error={making.error}
+      onSubmit={() => making.mutate()}
+      onClose={onClose}
     >
-      <form
-        id="new-user"
-        className={css.form}
-        onSubmit={(event) => {
-          event.preventDefault()
-          making.mutate()
-        }}
+      <Field
+        label="Name"
+        required
+        help="What is written into runs, gates and the audit. It is never given to anybody else."
+        error={fieldError(making.error, '/name')}
       >
-        <Field
-          label="Name"
-          required
-          help="What is written into runs, gates and the audit. It is never given to anybody else."
-          error={fieldError(making.error, '/name')}
-        >
-          <Input value={name} maxLength={64} autoComplete="off" onChange={(event) => setName(event.target.value)} />
-        </Field>
-        <div className={css.two}>
-          <Field label="Called" error={fieldError(making.error, '/display_name')}>
-            <Input value={display} autoComplete="off" onChange={(event) => setDisplay(event.target.value)} />
-          </Field>
-          <Field label="E-mail" error={fieldError(making.error, '/email')}>
-            <Input type="email" value={email} autoComplete="off" onChange={(event) => setEmail(event.target.value)} />
-          </Field>
-        </div>
-        <Field label="Role" error={fieldError(making.error, '/role')}>
-          <Select value={role} onChange={(value) => setRole(roleOf(value))} options={ROLES} />
-        </Field>
-        <Field
-          label="First password"
-          help={`At least ${MIN_PASSWORD} characters. Without one they sign in at an identity provider or with a key.`}
-          error={short ? `It has ${password.length} of ${MIN_PASSWORD} characters.` : fieldError(making.error, '/password')}
-        >
-          <Input
-            type="password"
-            autoComplete="new-password"
-            value={password}
-            onChange={(event) => setPassword(event.target.value)}
-          />
-        </Field>
-        {making.error !== null && <ErrorState error={making.error} />}
-      </form>
-    </Dialog>
+        <Input value={name} maxLength={64} autoComplete="off" onChange={(event) => setName(event.target.value)} />
+      </Field>
+      <Called display={display} onDisplay={setDisplay} email={email} onEmail={setEmail} error={making.error} />
+      <Field label="Role" error={fieldError(making.error, '/role')}>
+        <Select value={role} onChange={(value) => setRole(roleOf(value))} options={ROLES} />
+      </Field>
+      <NewPassword
+        label="First password"
+        help="Without one they sign in at an identity provider or with a key."
+        required={false}
+        value={password}
+        onChange={setPassword}
+        error={making.error}
+      />
+    </FormDialog>
   )
 }
 
@@ -138,56 +132,34 @@ function EditUser({ user, self, onClose }: { user: User; self: boolean; onClose:
     },
   })
   return (
-    <Dialog
-      open
-      onOpenChange={(open) => !open && onClose()}
+    <FormDialog
       title={`Change ${user.name}`}
-      footer={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" type="submit" form="edit-user" busy={saving.isPending}>
-            Save
-          </Button>
-        </>
-      }
+      action="Save"
+      busy={saving.isPending}
+      error={saving.error}
+      onSubmit={() => saving.mutate()}
+      onClose={onClose}
     >
-      <form
-        id="edit-user"
-        className={css.form}
-        onSubmit={(event) => {
-          event.preventDefault()
-          saving.mutate()
-        }}
+      <Called display={display} onDisplay={setDisplay} email={email} onEmail={setEmail} error={saving.error} />
+      <Field
+        label="Role"
+        help={self ? 'This is you. There must always be an administrator.' : 'It holds from their next request on.'}
+        error={fieldError(saving.error, '/role')}
       >
-        <div className={css.two}>
-          <Field label="Called" error={fieldError(saving.error, '/display_name')}>
-            <Input value={display} autoComplete="off" onChange={(event) => setDisplay(event.target.value)} />
-          </Field>
-          <Field label="E-mail" error={fieldError(saving.error, '/email')}>
-            <Input type="email" value={email} autoComplete="off" onChange={(event) => setEmail(event.target.value)} />
-          </Field>
-        </div>
-        <Field
-          label="Role"
-          help={self ? 'This is you. There must always be an administrator.' : 'It holds from their next request on.'}
-          error={fieldError(saving.error, '/role')}
-        >
-          <Select value={role} onChange={(value) => setRole(roleOf(value))} options={ROLES} />
-        </Field>
-        <Switch
-          checked={!disabled}
-          onChange={(on) => setDisabled(!on)}
-          disabled={self}
-          label="May sign in"
-          help={
-            self
-              ? 'Nobody locks themselves out.'
-              : 'Switched off, their sessions and keys are refused at once. What they did stays.'
-          }
-        />
-        {saving.error !== null && <ErrorState error={saving.error} />}
-      </form>
-    </Dialog>
+        <Select value={role} onChange={(value) => setRole(roleOf(value))} options={ROLES} />
+      </Field>
+      <Switch
+        checked={!disabled}
+        onChange={(on) => setDisabled(!on)}
+        disabled={self}
+        label="May sign in"
+        help={
+          self
+            ? 'Nobody locks themselves out.'
+            : 'Switched off, their sessions and keys are refused at once. What they did stays.'
+        }
+      />
+    </FormDialog>
   )
 }
 
@@ -201,52 +173,19 @@ function SetPassword({ user, onClose }: { user: User; onClose: () => void }) {
       onClose()
     },
   })
-  const short = password !== '' && password.length < MIN_PASSWORD
   return (
-    <Dialog
-      open
-      onOpenChange={(open) => !open && onClose()}
+    <FormDialog
       title={`A new password for ${user.name}`}
       description="Tell it to them by a safe way. All of their sessions end."
-      footer={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button
-            kind="primary"
-            type="submit"
-            form="set-password"
-            busy={saving.isPending}
-            disabled={password.length < MIN_PASSWORD}
-          >
-            Set the password
-          </Button>
-        </>
-      }
+      action="Set the password"
+      busy={saving.isPending}
+      disabled={!longEnough(password)}
+      error={saving.error}
+      onSubmit={() => saving.mutate()}
+      onClose={onClose}
     >
-      <form
-        id="set-password"
-        className={css.form}
-        onSubmit={(event) => {
-          event.preventDefault()
-          saving.mutate()
-        }}
-      >
-        <Field
-          label="New password"
-          required
-          help={`At least ${MIN_PASSWORD} characters.`}
-          error={short ? `It has ${password.length} of ${MIN_PASSWORD} characters.` : fieldError(saving.error, '/password')}
-        >
-          <Input
-            type="password"
-            autoComplete="new-password"
-            value={password}
-            onChange={(event) => setPassword(event.target.value)}
-          />
-        </Field>
-        {saving.error !== null && <ErrorState error={saving.error} />}
-      </form>
-    </Dialog>
+      <NewPassword value={password} onChange={setPassword} error={saving.error} />
+    </FormDialog>
   )
 }
 
@@ -274,12 +213,7 @@ export function UsersPage() {
 function UserList() {
   const self = useSession().data?.user.name
   const [doing, setDoing] = useState<Doing>()
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = $api.useInfiniteQuery(
-    'get',
-    '/api/v1/users',
-    { params: { query: {} } },
-    byCursor,
-  )
+  const users = $api.useInfiniteQuery('get', '/api/v1/users', { params: { query: {} } }, byCursor)
   const remove = useMutation({
     mutationFn: (user: User) => ok(api.DELETE('/api/v1/users/{name}', { params: { path: { name: user.name } } })),
     onSuccess: async (_, user) => {
@@ -294,11 +228,8 @@ function UserList() {
       <Card flush>
         <Table<User>
           label="Users"
-          rows={data?.pages.flatMap((page) => page.items)}
-          error={error}
-          onRetry={() => void refetch()}
+          {...asRows(users)}
           rowKey={(user) => user.name}
-          more={hasNextPage ? { onMore: () => void fetchNextPage(), loading: isFetchingNextPage } : undefined}
           empty={<EmptyState icon={<UsersRound aria-hidden />} title="Nobody" />}
           columns={[
             {

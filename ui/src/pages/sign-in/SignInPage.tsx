@@ -6,13 +6,15 @@ import { placeOfOurs } from '@/app/place'
 import { Mark } from '@/app/Shell'
 import { useDocumentTitle } from '@/app/title'
 import { Button, ErrorState, Field, Input, Segmented, Skeleton, TooltipProvider } from '@/ui'
+import { Notice } from '@/ui/Notice'
+import { refusal } from './refusals'
 import css from './sign-in.module.css'
 
 const route = getRouteApi('/sign-in')
 
 export function SignInPage() {
   useDocumentTitle('Sign in')
-  const { to } = route.useSearch()
+  const { to, error } = route.useSearch()
   const router = useRouter()
   const ways = $api.useQuery('get', '/api/v1/session/ways', {})
   const [way, setWay] = useState<'password' | 'key'>('password')
@@ -38,7 +40,7 @@ export function SignInPage() {
             <Mark />
             <h1>Sign in to Windlass</h1>
           </div>
-          {signIn.isError && <ErrorState error={signIn.error} />}
+          {signIn.isError ? <ErrorState error={signIn.error} /> : error !== undefined && <Refused code={error} />}
           {ways.isPending ? (
             <Skeleton height={180} />
           ) : (
@@ -96,5 +98,15 @@ export function SignInPage() {
         </div>
       </main>
     </TooltipProvider>
+  )
+}
+
+function Refused({ code }: { code: string }) {
+  const { title, words } = refusal(code)
+  return (
+    <Notice tone="bad" title={title}>
+      <p>{words}</p>
+      <p className={css.code}>{code}</p>
+    </Notice>
   )
 }

@@ -433,15 +433,18 @@ mod tests {
     async fn so_many_are_kept_and_those_that_are_there_can_be_changed() {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::open(dir.path()).await.unwrap();
-        let template = |id: Option<i64>| records.put_template(id, "t", "{}", 1, 2);
-        let (one, two) = (template(None).await.unwrap().unwrap(), template(None).await.unwrap().unwrap());
-        assert_eq!(template(None).await.unwrap(), None);
-        assert_eq!(template(Some(one)).await.unwrap(), Some(one));
+        let template = async |id: Option<i64>| {
+            records.changed(async |change| change.put_template(id, "t", "{}", 1, 2).await).await
+        };
+        let (one, two) = (template(None).await.unwrap(), template(None).await.unwrap());
+        assert_eq!(template(None).await, None);
+        assert_eq!(template(Some(one)).await, Some(one));
         let steps = [one, two].map(|template| StepRow { template, on_failure: "stop".to_owned() });
         let new = || NewSequence { name: "s", description: None, steps: &steps, by: "ann", at_ms: 1 };
+        let sequence = async || records.changed(async |change| change.put_sequence(None, new(), 2).await).await;
         for _ in 0..2 {
-            assert!(records.put_sequence(None, new(), 2).await.unwrap().is_some());
+            assert!(sequence().await.is_some());
         }
-        assert_eq!(records.put_sequence(None, new(), 2).await.unwrap(), None);
+        assert_eq!(sequence().await, None);
     }
 }

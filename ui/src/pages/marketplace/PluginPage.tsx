@@ -50,6 +50,7 @@ import { Words } from '@/ui/Words'
 import css from './market.module.css'
 
 type MarketPlugin = components['schemas']['MarketPlugin']
+type ProviderPage = components['schemas']['ProviderPage']
 type Version = MarketPlugin['page']['versions'][number]
 
 const route = getRouteApi('/shell/marketplace/$namespace/$name')
@@ -170,6 +171,39 @@ function Steps({ steps }: { steps: readonly StepPage[] }) {
       {steps.map((step, index) => (
         <Step key={step.name} step={step} open={index === 0 && steps.length < 4} />
       ))}
+    </div>
+  )
+}
+
+function Provider({ provider }: { provider: ProviderPage }) {
+  return (
+    <div className={css.stepBody}>
+      <p>
+        Environments name it <code>{provider.name}</code>: {provider.title}.
+      </p>
+      <Prose html={provider.docs} />
+      <div>
+        <h2>An environment's configuration</h2>
+        <SchemaTable label={`Configuration of ${provider.name}`} schema={provider.config_schema} />
+      </div>
+      <div>
+        <h2>What it can be asked</h2>
+        <p className={css.words}>
+          {provider.verbs.map((verb) => (
+            <code key={verb}>{verb}</code>
+          ))}
+        </p>
+      </div>
+      {provider.regions != null && provider.regions.length > 0 && (
+        <div>
+          <h2>Regions</h2>
+          <p className={css.words}>
+            {provider.regions.map((region) => (
+              <code key={region}>{region}</code>
+            ))}
+          </p>
+        </div>
+      )}
     </div>
   )
 }
@@ -575,7 +609,7 @@ export function PluginPage() {
               content:
                 page.readme == null ? (
                   <EmptyState icon={<BookOpen aria-hidden />} title="It came without a README">
-                    What its steps take and give is under “Steps”.
+                    What it takes and gives is under “{release.steps.length > 0 ? 'Steps' : 'Provider'}”.
                   </EmptyState>
                 ) : (
                   <div className={css.readme}>
@@ -583,7 +617,12 @@ export function PluginPage() {
                   </div>
                 ),
             },
-            { value: 'steps', label: 'Steps', count: release.steps.length, content: <Steps steps={release.steps} /> },
+            ...(release.steps.length > 0 || release.provider == null
+              ? [{ value: 'steps', label: 'Steps', count: release.steps.length, content: <Steps steps={release.steps} /> }]
+              : []),
+            ...(release.provider == null
+              ? []
+              : [{ value: 'provider', label: 'Provider', content: <Provider provider={release.provider} /> }]),
             {
               value: 'permissions',
               label: 'Permissions',

@@ -4,7 +4,7 @@ import { shellRoute } from '@/app/root'
 import { asOneOf, asText, defined } from '@/lib/defined'
 
 export const SORTS = ['relevance', 'downloads', 'new', 'name'] as const
-export const PLUGIN_TABS = ['readme', 'steps', 'permissions', 'versions', 'dependencies', 'security'] as const
+export const PLUGIN_TABS = ['readme', 'steps', 'provider', 'permissions', 'versions', 'dependencies', 'security'] as const
 
 export interface MarketSearch {
   q?: string

@@ -124,6 +124,7 @@ function Row({ trigger, onMade }: { trigger: Trigger; onMade: (made: Api['MadeTr
       <div className={css.itemHead}>
         <strong>{trigger.name}</strong>
         <Badge outline>{WORDS[trigger.spec.kind]}</Badge>
+        {trigger.managed && <Badge outline>from the pipeline's text</Badge>}
         {!trigger.enabled && <Badge>off</Badge>}
         <span className={css.end}>
           <Switch
@@ -144,9 +145,11 @@ function Row({ trigger, onMade }: { trigger: Trigger; onMade: (made: Api['MadeTr
                 New secret
               </MenuItem>
             )}
-            <MenuItem danger icon={<Trash2 aria-hidden />} onSelect={() => setAsking('delete')}>
-              Delete
-            </MenuItem>
+            {!trigger.managed && (
+              <MenuItem danger icon={<Trash2 aria-hidden />} onSelect={() => setAsking('delete')}>
+                Delete
+              </MenuItem>
+            )}
           </Menu>
         </span>
       </div>

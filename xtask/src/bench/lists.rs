@@ -33,7 +33,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         hook.send((1..=count).map(|n| if n % 10 == 0 { -n } else { n })).await?;
         hook.begun(&served).await?;
     }
-    while !page(&served, "/api/v1/runs?status=queued,running,waiting&limit=1").await?.is_empty() {
+    while !page(&served, "/api/v1/runs?status=queued,running&limit=1").await?.is_empty() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 

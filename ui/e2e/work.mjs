@@ -1,7 +1,7 @@
 // A working day: a sign-in that is refused, a run that is read by the keyboard, a log that is followed, tests and findings, the past of a
 // run, a run that waits, and sequences of templates. Started by tests/tests/browser.rs, which gives it a server, as `browser.mjs` says,
 // and IMAGE, an image that the container engine has.
-import { button, call, fail, link, look, page, play, seen, signIn, step, url } from './browser.mjs'
+import { button, call, fail, link, look, page, PATIENCE, play, seen, signIn, step, url } from './browser.mjs'
 
 const { IMAGE: image } = process.env
 
@@ -72,7 +72,7 @@ const chosen = () => page.getByRole('option', { selected: true })
 const press = (keys) => page.keyboard.press(keys)
 /** Waits until it is so. */
 async function until(words, is) {
-  const end = Date.now() + 20_000
+  const end = Date.now() + PATIENCE
   while (!(await is())) {
     if (Date.now() > end) fail(`it never came to this: ${words}`)
     await page.waitForTimeout(50)
@@ -189,6 +189,8 @@ async function runs() {
   await link('Failed', { exact: true }).click()
   await page.waitForURL(/status=failed/)
   await link('check', { exact: true }).first().waitFor()
+  const chosen = await page.getByRole('navigation', { name: 'Filters' }).locator('[aria-current]').allInnerTexts()
+  if (chosen.join() !== 'Failed') fail(`it says that these are shown: ${chosen}`)
   await look('runs-filtered')
 }
 

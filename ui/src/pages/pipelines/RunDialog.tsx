@@ -5,6 +5,7 @@ import { useState } from 'react'
 import { $api } from '@/api/client'
 import { toProblem } from '@/api/problem'
 import { refresh } from '@/api/refresh'
+import { quote } from '@/lib/shell'
 import { JsonSchemaForm } from '@/forms/JsonSchemaForm'
 import { initial, validate, type FormSchema } from '@/forms/schema'
 import { CliTwin, FormDialog, toast } from '@/ui'
@@ -26,7 +27,6 @@ export const asOptions = (inputs: Record<string, unknown>): string =>
   Object.entries(inputs)
     .map(([key, value]) => ` --input ${quote(`${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)}`)
     .join('')
-const quote = (text: string) => (/^[\w=.,:/@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
 
 function Opened({ name, version, schema, onOpenChange }: Omit<RunDialogProps, 'open' | 'schema'> & { schema: FormSchema }) {
   const navigate = useNavigate()

@@ -119,26 +119,20 @@ function Chips({ search }: { search: RunsSearch }) {
   ]
   // A pipeline that was chosen stays chosen.
   const kept = defined({ workflow: search.workflow })
-  const same = (a: RunsSearch, b: RunsSearch) =>
-    JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort())
   return (
     <nav className={css.chips} aria-label="Filters">
-      {chips.map(([label, wanted]) => {
-        const to = { ...kept, ...wanted }
-        return (
-          <Link
-            key={label}
-            to="/runs"
-            search={to}
-            replace
-            className={css.chip}
-            activeProps={{}}
-            aria-current={same(search, to) ? 'true' : undefined}
-          >
-            {label}
-          </Link>
-        )
-      })}
+      {chips.map(([label, wanted]) => (
+        <Link
+          key={label}
+          to="/runs"
+          search={{ ...kept, ...wanted }}
+          replace
+          className={css.chip}
+          activeOptions={{ exact: true, includeSearch: true }}
+        >
+          {label}
+        </Link>
+      ))}
     </nav>
   )
 }

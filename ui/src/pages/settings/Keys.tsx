@@ -7,12 +7,13 @@ import { fieldError } from '@/api/problem'
 import { refresh } from '@/api/refresh'
 import type { components } from '@/api/schema'
 import { useSession, type Role } from '@/app/may'
+import { quote } from '@/lib/shell'
 import { Badge } from '@/ui/Badge'
 import { Button, IconButton } from '@/ui/Button'
 import { CopyButton } from '@/ui/CopyButton'
 import { Field, Input, Select } from '@/ui/inputs'
 import { Notice } from '@/ui/Notice'
-import { Confirm, Dialog, FormDialog } from '@/ui/overlays'
+import { CliTwin, Confirm, Dialog, FormDialog } from '@/ui/overlays'
 import { Card, EmptyState } from '@/ui/places'
 import { Table, type Column } from '@/ui/Table'
 import { Time } from '@/ui/Time'
@@ -65,6 +66,11 @@ function MakeKey({ all, onClose, onMade }: { all: boolean; onClose: () => void; 
   return (
     <FormDialog
       title="Make a key"
+      aside={
+        <CliTwin
+          command={`windlass server key add ${quote(name.trim() || 'FOR-WHAT')} --user ${user.trim() || 'NAME'} --role ${own}${days === 'ever' ? '' : ` --days ${days}`}`}
+        />
+      }
       description="For scripts and the command line. It is seen once, when it is made."
       action="Make the key"
       busy={making.isPending}
@@ -186,9 +192,12 @@ export function Keys({ all, title }: { all: boolean; title?: ReactNode }) {
         flush
         title={title ?? 'Keys'}
         actions={
-          <Button size="small" icon={<Plus aria-hidden />} onClick={() => setMaking(true)}>
-            Make a key
-          </Button>
+          <>
+            <CliTwin command="windlass server key list" />
+            <Button size="small" icon={<Plus aria-hidden />} onClick={() => setMaking(true)}>
+              Make a key
+            </Button>
+          </>
         }
       >
         <Table
@@ -222,6 +231,7 @@ export function Keys({ all, title }: { all: boolean; title?: ReactNode }) {
         onOpenChange={(open) => !open && setEnding(undefined)}
         title={`End the key “${ending?.name ?? ''}”?`}
         action="End the key"
+        aside={<CliTwin command={`windlass server key revoke ${ending?.id ?? ''}`} />}
         busy={end.isPending}
         onConfirm={() => ending && end.mutate(ending)}
       >

@@ -9,10 +9,11 @@ import { refresh } from '@/api/refresh'
 import type { components } from '@/api/schema'
 import { useSession, type Role } from '@/app/may'
 import { defined } from '@/lib/defined'
+import { quote } from '@/lib/shell'
 import { Badge } from '@/ui/Badge'
 import { Button, IconButton } from '@/ui/Button'
 import { Field, Input, Select, Switch } from '@/ui/inputs'
-import { Confirm, FormDialog, Menu, MenuItem, MenuSeparator } from '@/ui/overlays'
+import { CliTwin, Confirm, FormDialog, Menu, MenuItem, MenuSeparator } from '@/ui/overlays'
 import { Card, EmptyState } from '@/ui/places'
 import { Table } from '@/ui/Table'
 import { Time } from '@/ui/Time'
@@ -81,6 +82,7 @@ function NewUser({ onClose }: { onClose: () => void }) {
   return (
     <FormDialog
       title="Add a user"
+      aside={<CliTwin command={`windlass server user add ${name.trim() || 'NAME'} --role ${role}`} />}
       action="Add the user"
       busy={making.isPending}
       disabled={name.trim() === '' || (password !== '' && !longEnough(password))}
@@ -134,6 +136,15 @@ function EditUser({ user, self, onClose }: { user: User; self: boolean; onClose:
   return (
     <FormDialog
       title={`Change ${user.name}`}
+      aside={
+        <CliTwin
+          command={[
+            `windlass server user role ${user.name} ${role}`,
+            `windlass server user profile ${user.name} --display-name ${quote(display.trim())} --email ${quote(email.trim())}`,
+            `windlass server user ${disabled ? 'disable' : 'enable'} ${user.name}`,
+          ]}
+        />
+      }
       action="Save"
       busy={saving.isPending}
       error={saving.error}
@@ -176,6 +187,7 @@ function SetPassword({ user, onClose }: { user: User; onClose: () => void }) {
   return (
     <FormDialog
       title={`A new password for ${user.name}`}
+      aside={<CliTwin command={`windlass server user password ${user.name}`} />}
       description="Tell it to them by a safe way. All of their sessions end."
       action="Set the password"
       busy={saving.isPending}
@@ -199,9 +211,12 @@ export function UsersPage() {
       needs="admin"
       subtitle="People who may sign in, and what they may."
       actions={
-        <Button kind="primary" icon={<UserPlus aria-hidden />} onClick={() => setAdding(true)}>
-          Add a user
-        </Button>
+        <>
+          <CliTwin command={['windlass server user list', 'windlass server user add NAME --role operator']} />
+          <Button kind="primary" icon={<UserPlus aria-hidden />} onClick={() => setAdding(true)}>
+            Add a user
+          </Button>
+        </>
       }
     >
       <UserList />
@@ -317,6 +332,7 @@ function UserList() {
         onOpenChange={(open) => !open && setDoing(undefined)}
         title={`Delete ${doing?.user.name ?? ''}?`}
         action="Delete the user"
+        aside={<CliTwin command={`windlass server user remove ${doing?.user.name ?? ''}`} />}
         busy={remove.isPending}
         onConfirm={() => doing && remove.mutate(doing.user)}
       >

@@ -246,7 +246,7 @@ fn a_cancel_withdraws_what_was_not_begun() {
 #[test]
 fn a_person_decides() {
     let lines = "a:\n b: needs a";
-    check(lines, "a:undecided", "a undecided; b waiting; = waiting");
+    check(lines, "a:undecided", "a undecided; b waiting; = blocked");
     check(lines, "a:undecided a:yes b:ok", "a succeeded; b succeeded; = succeeded");
     check(lines, "a:undecided a:no", "a failed; b skipped (run failed by a); = failed");
     // One attempt more than the retries allow.

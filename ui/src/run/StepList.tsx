@@ -1,7 +1,7 @@
 // The steps of a run as a list. `j` and `k` go down and up, `/` filters, `f` goes to the next failure.
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { Search, X } from 'lucide-react'
-import { useEffect, useMemo, useRef, useState } from 'react'
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { useShortcuts, type Shortcut } from '@/app/keys'
 import { Badge, StatusBadge } from '@/ui/Badge'
 import { IconButton } from '@/ui/Button'
@@ -53,21 +53,25 @@ export function StepList({ run, selected, onSelect }: RunViewProps) {
   }, [at])
 
   const latest = useRef({ shown, selected, onSelect })
-  useEffect(() => {
+  // Before the next key can be pressed.
+  useLayoutEffect(() => {
     latest.current = { shown, selected, onSelect }
   })
   useShortcuts(
     useMemo<Shortcut[]>(() => {
+      // Nothing is asked for where one already is: a navigation to the same place could outlast the one after it.
+      const choose = (next: StepView | undefined) => {
+        const { selected, onSelect } = latest.current
+        if (next && next.name !== selected) onSelect(next.name)
+      }
       const go = (by: number) => {
-        const { shown, selected, onSelect } = latest.current
+        const { shown, selected } = latest.current
         const index = shown.findIndex((step) => step.name === selected)
-        const next = shown[index < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, index + by))]
-        if (next) onSelect(next.name)
+        choose(shown[index < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, index + by))])
       }
       const failure = () => {
-        const { shown, selected, onSelect } = latest.current
-        const next = nextFailure(shown, selected, (step) => isFailure(step.status))
-        if (next) onSelect(next.name)
+        const { shown, selected } = latest.current
+        choose(nextFailure(shown, selected, (step) => isFailure(step.status)))
       }
       const group = 'A run'
       return [

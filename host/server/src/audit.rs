@@ -11,7 +11,12 @@
 //! - An entry is never changed and never goes.
 //! - No secret is in it: names, numbers and digests are.
 
-use crate::{App, Problem, access::Caller, clock::now_ms, edge};
+use crate::{
+    App, Problem,
+    access::{Caller, Role},
+    clock::now_ms,
+    edge,
+};
 use serde_json::{Value, json};
 use std::future::Future;
 use windlass_store::records::audit::AuditEntry;
@@ -20,6 +25,11 @@ use windlass_store::records::audit::AuditEntry;
 pub(crate) const SYSTEM: &str = "system";
 
 impl Caller {
+    /// What does something that no person asked for; `via` says on whose word.
+    pub(crate) fn system(via: String) -> Caller {
+        Caller { user: 0, name: SYSTEM.to_owned(), role: Role::Viewer, via }
+    }
+
     /// What they do, as an entry: `action` as `thing.verb`, `target` as the thing is named elsewhere, and in `detail` what else a reader
     /// would ask. Which request it is is known from the task.
     pub(crate) fn did(&self, action: &str, target: &str, detail: Value) -> AuditEntry {

@@ -70,6 +70,7 @@ fn every_change_is_in_the_audit() {
         ("admin", "key.create", &id),
         ("admin", "user.change", "ada"),
         ("admin", "user.create", "ada"),
+        ("system", "user.create", "admin"),
     ];
     assert_eq!(rows, expected);
     assert!(!all.text.contains("horse") && !all.text.contains(&key), "no secrets: {}", all.text);
@@ -86,7 +87,7 @@ fn every_change_is_in_the_audit() {
     }
     assert_eq!(seen, expected.len());
     for (query, count) in
-        [("?action=user.", 4), ("?action=key.create", 1), ("?actor=ada", 1), ("?target=ada", 4), ("?actor=x", 0)]
+        [("?action=user.", 5), ("?action=key.create", 1), ("?actor=ada", 1), ("?target=ada", 4), ("?actor=x", 0)]
     {
         assert_eq!(list(query).body["items"].as_array().unwrap().len(), count, "{query}");
     }

@@ -116,6 +116,9 @@ fn a_person_of_an_identity_provider() {
     let callback = format!("{here}/api/v1/session/oidc/acme/callback");
     // Before the provider is there.
     server.send("GET /api/v1/session/oidc/acme/start", &[], None).refused(502, "WL1510");
+    // A browser is shown a page.
+    let shown = server.send("GET /api/v1/session/oidc/acme/start", &[("accept", "text/html")], None).is(303);
+    assert_eq!(shown.header("location"), Some("/sign-in?error=WL1510"));
     let _provider = Provider::start(port, &callback, &people);
 
     let ways = server.send("GET /api/v1/session/ways", &[], None).is(200).body;

@@ -68,8 +68,13 @@ pub(crate) async fn first_admin(records: &Records) -> Result<Option<String>, Pro
         return Ok(None);
     }
     let key = Key::new();
-    let made = records.make_first_admin(FIRST, admins(&key, "first start")).await?;
-    Ok(made.then(|| key.reveal().to_owned()))
+    let mut change = records.change().await?;
+    if !change.make_first_admin(FIRST, admins(&key, "first start")).await? {
+        return Ok(None);
+    }
+    let detail = json!({ "role": Role::Admin.name(), "key": key.prefix() });
+    change.commit(&Caller::system(String::new()).did("user.create", FIRST, detail)).await?;
+    Ok(Some(key.reveal().to_owned()))
 }
 
 /// A new key for the administrator `admin`, who is one again and not disabled: for who has lost theirs. Gives the name and the key.

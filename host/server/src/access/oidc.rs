@@ -14,7 +14,7 @@ use super::{
     Access, Role, people,
     session::{self, Begun},
 };
-use crate::{App, Problem, audit::SYSTEM, clock::now_ms, problem::Kind};
+use crate::{App, Problem, clock::now_ms, problem::Kind};
 use axum::http::{HeaderMap, HeaderValue};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chacha20poly1305::{
@@ -537,7 +537,7 @@ async fn admit(app: &App, id: &str, provider: &Provider, claims: &Map<String, Va
         Admitted::Same(user) => (user, None),
     };
     if let Some(action) = action {
-        let system = super::Caller { user: 0, name: SYSTEM.to_owned(), role: Role::Viewer, via: format!("oidc:{id}") };
+        let system = super::Caller::system(format!("oidc:{id}"));
         let detail = json!({ "role": user.role, "issuer": config.issuer.0 });
         change.commit(&system.did(action, &user.name, detail)).await?;
     }

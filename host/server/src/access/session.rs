@@ -6,7 +6,7 @@
 //! - The cookie is for this host alone, and no script reads it.
 
 use super::{Access, Caller, Key, Role, csrf, role_of};
-use crate::{App, Problem, audit::SYSTEM, clock::now_ms, problem::Kind};
+use crate::{App, Problem, clock::now_ms, problem::Kind};
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rand::RngCore as _;
@@ -212,7 +212,7 @@ fn wrong(words: &str) -> Problem {
 
 /// Writes a refused sign-in down.
 async fn refused(app: &App, name: Option<&str>, with: &str) -> Result<(), Problem> {
-    let nobody = Caller { user: 0, name: SYSTEM.to_owned(), role: Role::Viewer, via: String::new() };
+    let nobody = Caller::system(String::new());
     app.audit(&nobody.did("session.refused", name.unwrap_or("nobody who is known"), json!({ "with": with }))).await
 }
 

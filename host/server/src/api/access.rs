@@ -360,15 +360,29 @@ async fn ways_to_sign_in(State(app): State<App>) -> Json<WaysToSignIn> {
     Json(WaysToSignIn { password: true, oidc: providers.collect() })
 }
 
-/// Sign in at an identity provider: sends the browser there.
+/// Sign in at an identity provider: sends the browser there. A browser for which that cannot be goes to `/sign-in?error=CODE`; anybody else
+/// gets the problem.
 #[utoipa::path(get, path = "/api/v1/session/oidc/{id}/start", tag = "session", security(()), params(("id" = String, Path), ReturnQuery), responses((status = 303, description = "To the provider")))]
 async fn oidc_start(
     State(app): State<App>,
     Path(id): Path<String>,
     Query(query): Query<ReturnQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (url, cookie) = oidc::start(&app, &id, query.return_to.as_deref()).await?;
-    Ok(with_cookies(vec![cookie], Redirect::to(&url)))
+    match oidc::start(&app, &id, query.return_to.as_deref()).await {
+        Ok((url, cookie)) => Ok(with_cookies(vec![cookie], Redirect::to(&url))),
+        Err(problem) => not_signed_in(&headers, problem),
+    }
+}
+
+/// What becomes of a sign-in that came to nothing: a browser is shown why on a page.
+fn not_signed_in(headers: &HeaderMap, problem: Problem) -> Result<Response, Problem> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if !accept.contains("text/html") {
+        return Err(problem);
+    }
+    // Only the code: a text in an address could be anybody's.
+    Ok(with_cookies(Vec::new(), Redirect::to(&format!("/sign-in?error={}", problem.code))))
 }
 
 /// Where the identity provider sends the browser back to: begins the session and goes to where the sign-in was begun. A browser whose
@@ -383,14 +397,7 @@ async fn oidc_callback(
     let ReturnedQuery { code, state, error, iss } = query;
     match oidc::finish(&app, &headers, &id, Returned { code, state, error, iss }).await {
         Ok((begun, place)) => Ok(with_cookies(begun.cookies, Redirect::to(&place))),
-        Err(problem) => {
-            let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-            if !accept.contains("text/html") {
-                return Err(problem);
-            }
-            // Only the code: a text in an address could be anybody's.
-            Ok(with_cookies(Vec::new(), Redirect::to(&format!("/sign-in?error={}", problem.code))))
-        }
+        Err(problem) => not_signed_in(&headers, problem),
     }
 }
 

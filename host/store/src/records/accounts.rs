@@ -225,26 +225,6 @@ impl Records {
         Ok(email.flatten().filter(|email| !email.is_empty()))
     }
 
-    /// Makes the first administrator with a key, if there is nobody yet; whether it did.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn make_first_admin(&self, name: &str, key: NewKey<'_>) -> Result<bool, StoreError> {
-        let mut write = self.write().await?;
-        let any: i64 = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)")
-            .fetch_one(&mut *write)
-            .await
-            .map_err(StoreError::database("look for users"))?;
-        if any != 0 {
-            return Ok(false);
-        }
-        let new = NewUser { name, display_name: None, email: None, role: "admin", password: None, at_ms: key.at_ms };
-        let id = insert_user(&mut write, &new).await?;
-        insert_key(&mut write, &NewKey { user: id, ..key }).await?;
-        write.commit().await.map_err(StoreError::database("make the first administrator"))?;
-        Ok(true)
-    }
-
     /// A user by name.
     ///
     /// # Errors
@@ -368,6 +348,25 @@ impl Records {
 }
 
 impl Change {
+    /// Makes the first administrator with a key, if there is nobody yet; whether it did.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn make_first_admin(&mut self, name: &str, key: NewKey<'_>) -> Result<bool, StoreError> {
+        let write = self.write();
+        let any: i64 = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)")
+            .fetch_one(&mut *write)
+            .await
+            .map_err(StoreError::database("look for users"))?;
+        if any != 0 {
+            return Ok(false);
+        }
+        let new = NewUser { name, display_name: None, email: None, role: "admin", password: None, at_ms: key.at_ms };
+        let id = insert_user(write, &new).await?;
+        insert_key(write, &NewKey { user: id, ..key }).await?;
+        Ok(true)
+    }
+
     /// Gives `key` to an administrator of this name: the one there is, who is an administrator again and not disabled, or a new one
     /// (with a number behind the name if it was a deleted user's). The name.
     ///

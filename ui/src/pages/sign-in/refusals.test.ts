@@ -8,7 +8,7 @@ describe('why a sign-in came to nothing', () => {
     const numbers = new Map([...problem.matchAll(/Kind::(\w+) => \((\d+),/g)].map(([, kind, code]) => [kind, code]))
     const kinds = new Set([...oidc.matchAll(/Kind::(\w+)/g)].map(([, kind]) => kind))
     expect(kinds).toContain('NotAdmitted')
-    kinds.delete('Invalid') // of a start, or of the server's own configuration: no browser comes back with it
+    kinds.delete('Invalid') // of an address that somebody made up, or of the server's own configuration: the general words do
     const unknown = refusal('WL0000').title
     for (const kind of kinds) expect(refusal(`WL${numbers.get(kind)}`).title, kind).not.toBe(unknown)
   })

@@ -9,7 +9,7 @@ cd "$root"
 
 readonly FAILPOINTS=windlass-cli/failpoints
 
-step() { printf '\n== %s\n' "$1"; }
+step() { printf '\n== %s (after %d s)\n' "$1" "$SECONDS"; }
 
 scripts/setup.sh --tests
 

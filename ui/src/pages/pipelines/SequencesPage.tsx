@@ -334,23 +334,27 @@ function EditSequence(props: { sequence: Sequence | undefined; templates: readon
         {steps.map((step, index) => (
           <div key={index} className={css.stepRow}>
             <span className="muted">{index + 1}</span>
-            <Select
-              aria-label={`Template of step ${index + 1}`}
-              value={String(step.template_id)}
-              onChange={(next) =>
-                setSteps(steps.map((each, at) => (at === index ? { ...each, template_id: Number(next) } : each)))
-              }
-              options={templates.map((each) => ({ value: String(each.id), label: each.name }))}
-            />
-            <Select
-              aria-label={`After a failure of step ${index + 1}`}
-              value={step.on_failure}
-              onChange={(next) => setSteps(steps.map((each, at) => (at === index ? { ...each, on_failure: next } : each)))}
-              options={[
-                { value: 'stop', label: 'then stop' },
-                { value: 'continue', label: 'go on' },
-              ]}
-            />
+            <div>
+              <Select
+                aria-label={`Template of step ${index + 1}`}
+                value={String(step.template_id)}
+                onChange={(next) =>
+                  setSteps(steps.map((each, at) => (at === index ? { ...each, template_id: Number(next) } : each)))
+                }
+                options={templates.map((each) => ({ value: String(each.id), label: each.name }))}
+              />
+            </div>
+            <div className={css.stepFailure}>
+              <Select
+                aria-label={`After a failure of step ${index + 1}`}
+                value={step.on_failure}
+                onChange={(next) => setSteps(steps.map((each, at) => (at === index ? { ...each, on_failure: next } : each)))}
+                options={[
+                  { value: 'stop', label: 'then stop' },
+                  { value: 'continue', label: 'go on' },
+                ]}
+              />
+            </div>
             <span style={{ display: 'inline-flex' }}>
               <IconButton size="small" label={`Step ${index + 1} up`} disabled={index === 0} onClick={() => move(index, -1)}>
                 <ArrowUp aria-hidden />

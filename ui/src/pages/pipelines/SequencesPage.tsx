@@ -201,7 +201,8 @@ function Row({ sequence, onEdit }: { sequence: Sequence; onEdit: () => void }) {
       <div className={css.itemHead}>
         <strong>{sequence.name}</strong>
         <span className="muted" style={{ fontSize: 12.5 }}>
-          {sequence.runs.total} runs, {sequence.runs.completed} completed, {sequence.runs.failed} failed
+          {sequence.runs.total} {sequence.runs.total === 1 ? 'run' : 'runs'}, {sequence.runs.completed} completed,{' '}
+          {sequence.runs.failed} failed
           {sequence.last_used_at != null && (
             <>
               , last <Time at={ms(sequence.last_used_at)} />

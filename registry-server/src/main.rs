@@ -148,8 +148,9 @@ async fn serve(data: PathBuf, listen: SocketAddr, public: Option<Url>, config: O
     .context("cannot start the sandbox")?;
     let registry =
         Registry::open(Settings { data, public: public.clone(), components: Arc::new(components), config }).await?;
-    let work = tokio::spawn(registry.clone().work());
+    // Before the jobs, which may end it: who started it waits for this line.
     answer(&format!("registry-server listens on http://{local}, known as {public}"));
+    let work = tokio::spawn(registry.clone().work());
     let bounds = windlass_serving::Bounds { connections: connections::MAX_CONNECTIONS, grace: Some(SHUTDOWN) };
     windlass_serving::serve(listener, registry.clone().router(), bounds, async {
         interrupted().await;

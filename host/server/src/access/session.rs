@@ -5,7 +5,7 @@
 //! - A session ends [`IDLE_MS`] after it was last used, and [`LONGEST_MS`] after it was begun, whatever is done with it.
 //! - The cookie is for this host alone, and no script reads it.
 
-use super::{Access, Caller, Key, Role, csrf, role_of};
+use super::{Access, Caller, Key, csrf, role_of};
 use crate::{App, Problem, clock::now_ms, problem::Kind};
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};

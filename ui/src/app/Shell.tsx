@@ -12,7 +12,7 @@ import { Kbd } from '@/ui/places'
 import { Toaster } from '@/ui/toast'
 import { TooltipProvider } from '@/ui/Tooltip'
 import { Crumbs } from './Crumbs'
-import { shortcuts, useShortcuts, type Shortcut } from './keys'
+import { useRegistered, useShortcuts, type Shortcut } from './keys'
 import { pages } from './navigation'
 import { signOut, useApprovalCount, usePerson } from './session'
 import { setTheme, useTheme, type Theme } from './theme'
@@ -129,7 +129,7 @@ const spell = (keys: string) =>
     .map((key) => (key.length === 1 && key >= 'a' ? key.toUpperCase() : key))
 
 function KeyboardHelp({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {
-  const all = open ? shortcuts() : []
+  const all = useRegistered()
   const groups = [...new Set(all.map((shortcut) => shortcut.group))]
   return (
     <Dialog open={open} onOpenChange={onOpenChange} title="Keyboard">

@@ -1,5 +1,5 @@
 // Keyboard: one listener for the page, and a list of what the keys do, which the help shows.
-import { useEffect } from 'react'
+import { useEffect, useSyncExternalStore } from 'react'
 
 export interface Shortcut {
   /** As `KeyboardEvent.key`, such as `j` or `?`; `mod+k` for Control or Command. Two keys after each other: `g r`. */
@@ -11,7 +11,8 @@ export interface Shortcut {
 
 const SECOND_KEY_MS = 1_000 // how long `g` waits for the key after it
 
-const registered = new Set<Shortcut>()
+let registered: readonly Shortcut[] = []
+const watching = new Set<() => void>()
 let first: { key: string; at: number } | undefined
 
 /** Whether a person is writing, so that letters are letters. */
@@ -29,7 +30,7 @@ function pressed(event: KeyboardEvent) {
   const both = first && event.timeStamp - first.at < SECOND_KEY_MS ? `${first.key} ${key}` : undefined
   first = undefined
   // The one that was registered last counts: a page's keys before the shell's.
-  const list = [...registered].reverse()
+  const list = registered.toReversed()
   const hit = list.find((shortcut) => shortcut.keys === both) ?? list.find((shortcut) => shortcut.keys === key)
   if (hit && (!modal || hit.keys === 'mod+k')) {
     event.preventDefault()
@@ -39,17 +40,25 @@ function pressed(event: KeyboardEvent) {
   }
 }
 
-/** What the keys do now, for the help. */
-export const shortcuts = (): Shortcut[] => [...registered]
+function register(next: readonly Shortcut[]) {
+  if (registered.length === 0 && next.length > 0) addEventListener('keydown', pressed)
+  if (next.length === 0) removeEventListener('keydown', pressed)
+  registered = next
+  for (const told of watching) told()
+}
+
+function watch(told: () => void) {
+  watching.add(told)
+  return () => watching.delete(told)
+}
+
+/** What the keys do, for the help: also of what is still loading when it is opened. */
+export const useRegistered = (): readonly Shortcut[] => useSyncExternalStore(watch, () => registered)
 
 /** Registers keys while the component is there. Memoise the list. */
 export function useShortcuts(list: readonly Shortcut[]) {
   useEffect(() => {
-    if (registered.size === 0) addEventListener('keydown', pressed)
-    for (const shortcut of list) registered.add(shortcut)
-    return () => {
-      for (const shortcut of list) registered.delete(shortcut)
-      if (registered.size === 0) removeEventListener('keydown', pressed)
-    }
+    register([...registered, ...list])
+    return () => register(registered.filter((shortcut) => !list.includes(shortcut)))
   }, [list])
 }

@@ -71,7 +71,7 @@ document() {
   cat <<'HEAD'
 # Limits
 
-Every limit is a constant in the code, with its unit, its default and its reason, and a test that hits it. This page is made from those
+Every limit is a constant in the code, with its unit, its default and its reason; most have a test that hits them. This page is made from those
 constants by `scripts/limits.sh --write`; change the comment there, not the text here.
 
 What a plugin is granted (memory and processors of containers, images, hosts) is not here: that is in the grants file.
